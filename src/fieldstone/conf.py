@@ -1,0 +1,27 @@
+"""One typed function per setting, read when it is called. Settings live in ``settings.FIELDSTONE``, a dict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+
+def _setting(name: str, default: Any) -> Any:
+    return getattr(settings, "FIELDSTONE", {}).get(name, default)
+
+
+def course_folder() -> Path | None:
+    """``COURSE``: the folder of the course in OLX that the workbench opens; ``None`` when none is set."""
+    folder = _setting("COURSE", None)
+    return Path(folder) if folder else None
+
+
+def block_aliases() -> dict[str, str]:
+    """``BLOCK_ALIASES``: OLX tag to the entry point that serves it, beyond the defaults.
+
+    The blocks extracted from Open edX are published under names such as ``_problem_extracted``; the defaults
+    map ``problem`` and its siblings to them.
+    """
+    return dict(_setting("BLOCK_ALIASES", {}))

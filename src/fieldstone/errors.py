@@ -1,0 +1,65 @@
+"""Every error of Fieldstone: one class per thing a caller can do about it, with the facts as attributes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class FieldstoneError(Exception):
+    """The base of all errors that Fieldstone raises itself."""
+
+
+class InvalidValueError(FieldstoneError, ValueError):
+    """A value or a field name cannot be stored. Nothing has been written: change the value and save again."""
+
+    def __init__(self, place: object, field: object, reason: str) -> None:
+        super().__init__(f"Field {field!r} of {place} cannot be stored: {reason}. Nothing was saved.")
+        self.place = place
+        self.field = field
+        self.reason = reason
+
+
+class InvalidPlaceError(FieldstoneError, TypeError):
+    """A place is not of a kind that the store knows, or its key is too long. Nothing has been written."""
+
+
+class InvalidLearnerError(FieldstoneError, ValueError):
+    """What was given as a learner has no id that state can be stored under. Nothing has been written."""
+
+    def __init__(self, learner: object) -> None:
+        super().__init__(
+            f"{learner!r} is not a learner: pass a saved user, or its integer primary key. "
+            "State of anonymous visitors does not belong in the store."
+        )
+        self.learner = learner
+
+
+class UnsupportedEngineError(FieldstoneError):
+    """The database alias is on an engine that the store has no statements for."""
+
+    def __init__(self, alias: str, vendor: str, known: list[str]) -> None:
+        super().__init__(
+            f"Database {alias!r} is {vendor}; the store has statements for {', '.join(known)}. "
+            "Point the alias at one of these in settings.DATABASES."
+        )
+        self.alias = alias
+        self.vendor = vendor
+
+
+class CourseError(FieldstoneError):
+    """A course cannot be read. Mend the file at the line named, and start again."""
+
+    def __init__(self, path: Path, reason: str, line: int | None = None) -> None:
+        where = f"{path}, line {line}" if line else f"{path}"
+        super().__init__(f"{where}: {reason}")
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+
+class NoSuchBlockError(FieldstoneError, LookupError):
+    """The course has no block with this usage key."""
+
+    def __init__(self, usage_key: object) -> None:
+        super().__init__(f"The course has no block {usage_key}.")
+        self.usage_key = usage_key

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+
+
+class StoreConfig(AppConfig):
+    name = "fieldstone.store"
+    label = "fieldstone_store"
+    verbose_name = "Fieldstone store"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
+        from fieldstone.store.usages import forget_all
+
+        # `migrate` and `flush` may have emptied the tables: ids known from before are then worth nothing.
+        post_migrate.connect(forget_all, dispatch_uid="fieldstone.store.forget_all")

@@ -1,0 +1,164 @@
+"""What the store asks of an engine. Every method runs the statements of one step on an open cursor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, NamedTuple
+
+from django.db import models
+from django.db.backends.utils import CursorWrapper
+
+from fieldstone.store.models import (
+    LearningContext,
+    StudentModule,
+    StudentModuleHistory,
+    Usage,
+    XModuleStudentInfoField,
+    XModuleStudentPrefsField,
+    XModuleUserStateSummaryField,
+)
+
+
+def _table(model: type[models.Model]) -> str:
+    return model._meta.db_table
+
+
+CONTEXT = _table(LearningContext)
+USAGE = _table(Usage)
+STATE = _table(StudentModule)
+HISTORY = _table(StudentModuleHistory)
+
+
+class StateRow(NamedTuple):
+    """A row of ``StudentModule`` as the engine gives it: ``fields`` is text, ``modified`` what the driver made."""
+
+    usage_id: int
+    fields: str
+    revision: int
+    modified: Any
+    grade: float | None
+    max_grade: float | None
+    done: str
+
+
+STATE_COLUMNS = ", ".join(StateRow._fields)
+
+
+@dataclass(frozen=True)
+class Write:
+    """What is the same for all rows of one save."""
+
+    learner_id: int
+    at: datetime
+    actor_id: int | None
+    origin: str
+
+
+@dataclass(frozen=True)
+class FieldTable:
+    """A table with a row per field; ``columns`` name the place in it."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+SUMMARY = FieldTable(_table(XModuleUserStateSummaryField), ("usage_id",))
+PREFERENCES = FieldTable(_table(XModuleStudentPrefsField), ("student_id", "module_type"))
+USER_INFO = FieldTable(_table(XModuleStudentInfoField), ("student_id",))
+
+FieldValue = tuple[tuple[Any, ...], str, str | None]
+"""The place's values for ``FieldTable.columns``, the field's name, and its JSON text or ``None`` to delete it."""
+
+
+class Engine(ABC):
+    """The statements of one database engine."""
+
+    saves_states_in_one_statement: ClassVar[bool]
+    """Whether ``save_states`` is atomic by itself, so that a save of states needs no transaction around it."""
+
+    @abstractmethod
+    def save_states(self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]) -> list[StateRow]:
+        """Merge deltas, ``(usage id, text)`` sorted by usage id and without repeats, and write their history.
+
+        The merge happens on the server: nothing is read first, so writers of different fields never lose each
+        other's work. Gives the merged rows in any order.
+        """
+
+    @abstractmethod
+    def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
+        """The rows of one learner at these usages, in any order, in one query."""
+
+    @abstractmethod
+    def read_states_by_key(
+        self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        """The same, for usages whose ids the process has not met: ``(key, usage id, StateRow or None)``."""
+
+    @abstractmethod
+    def read_summaries(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The ``user_state_summary`` fields of these usages in one query: ``(key, name, value, modified)``."""
+
+    @abstractmethod
+    def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of those keys that an interning table has."""
+
+    @abstractmethod
+    def insert_ids(
+        self, cursor: CursorWrapper, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    ) -> dict[str, int]:
+        """Insert rows into an interning table, or find those that another process has just inserted; their ids."""
+
+    @abstractmethod
+    def to_datetime(self, stored: Any) -> datetime:
+        """A moment, aware and in UTC, from what the driver gave."""
+
+    @abstractmethod
+    def moment(self, at: datetime) -> Any:
+        """A moment as the driver takes it."""
+
+    def read_fields(
+        self, cursor: CursorWrapper, table: FieldTable, places: Sequence[tuple[Any, ...]]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of these places in one query: the place's columns, then ``field_name, value, modified``."""
+        names = ", ".join(table.columns)
+        cursor.execute(
+            f"SELECT {names}, field_name, value, modified FROM {table.name}"
+            f" WHERE ({names}) IN (VALUES {_marks(places)})",
+            [value for place in places for value in place],
+        )
+        return cursor.fetchall()
+
+    def save_fields(
+        self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Iterable[FieldValue]
+    ) -> None:
+        """Write and delete fields of a table with a row per field: a statement for each of the two."""
+        sets = sorted((*place, name, text) for place, name, text in fields if text is not None)
+        deletes = sorted((*place, name) for place, name, text in fields if text is None)
+        key = (*table.columns, "field_name")
+        if sets:
+            moment = self.moment(write.at)
+            rows = [(*row, 1, moment, moment) for row in sets]
+            cursor.execute(
+                f"INSERT INTO {table.name} AS stored ({', '.join(key)}, value, revision, created, modified)"
+                f" VALUES {_marks(rows)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET value = excluded.value,"
+                " revision = stored.revision + 1, modified = excluded.modified",
+                [value for row in rows for value in row],
+            )
+        if deletes:
+            cursor.execute(
+                f"DELETE FROM {table.name} WHERE ({', '.join(key)}) IN (VALUES {_marks(deletes)})",
+                [value for row in deletes for value in row],
+            )
+
+
+def _marks(rows: Sequence[tuple[Any, ...]]) -> str:
+    """Placeholders for rows of parameters: ``(%s, %s), (%s, %s)``."""
+    return ", ".join(["(" + ", ".join(["%s"] * len(rows[0])) + ")"] * len(rows))
+
+
+def aware(moment: datetime) -> datetime:
+    """The moment in UTC, whether the driver marked it so or not."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -1,0 +1,140 @@
+"""The tables. Rows are read and written by ``fieldstone.store.store``; these models are for looking and joining.
+
+No column that a save touches has a database-level foreign key: checking one takes a lock on the row pointed
+to, and thousands of learners at the same block would queue for it (docs/decisions/0002-composite-key.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from fieldstone.values import Fields
+
+KEY_LENGTH = 255
+FIELD_NAME_LENGTH = 255
+ORIGIN_LENGTH = 64
+
+
+class EncodedFields(models.TextField):  # type: ignore[type-arg]  # generic only in the stubs
+    """Text of ``fieldstone.values``: an object of JSON texts. The engine's JSON type where one merges natively."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "jsonb" if connection.vendor == "postgresql" else super().db_type(connection)
+
+
+class BigForeignKey(models.ForeignKey):  # type: ignore[type-arg]  # generic only in the stubs
+    """A foreign key that is a bigint whatever the key it points to, so that one statement serves every project."""
+
+    def __init__(self, to: Any, on_delete: Any = models.CASCADE, **options: Any) -> None:
+        super().__init__(to, on_delete, **{"db_constraint": False, "db_index": False, **options})
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return models.BigIntegerField().db_type(connection)
+
+
+class LearningContext(models.Model):
+    """A course or library, interned: its long key is stored once."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.CharField(max_length=KEY_LENGTH, unique=True)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Usage(models.Model):
+    """A use of a block in a learning context, interned. Ids never change."""
+
+    id = models.BigAutoField(primary_key=True)
+    context = models.ForeignKey(LearningContext, on_delete=models.PROTECT)
+    key = models.CharField(max_length=KEY_LENGTH, unique=True)
+    block_type = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class StudentModule(models.Model):
+    """The ``user_state`` of one learner at one block: a row with all the block's fields."""
+
+    pk = models.CompositePrimaryKey("student_id", "usage_id")
+    student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
+    usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
+    fields = EncodedFields(default="{}")
+    revision = models.BigIntegerField(default=1)
+    grade = models.FloatField(null=True)
+    max_grade = models.FloatField(null=True)
+    done = models.CharField(max_length=8, default="na")
+    created = models.DateTimeField()
+    modified = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["usage", "student"], name="fieldstone_block_first")]
+
+    def __str__(self) -> str:
+        return f"state of learner {self.student_id} at usage {self.usage_id}, revision {self.revision}"
+
+    @property
+    def state(self) -> str:
+        """The fields as plain JSON text, ``{"attempts": 1}``."""
+        return Fields.from_text(self.fields).as_json()
+
+
+class StudentModuleHistory(models.Model):
+    """What one save changed in one ``StudentModule``: written in the same transaction, never changed after."""
+
+    pk = models.CompositePrimaryKey("student_id", "usage_id", "revision")
+    student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
+    usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
+    revision = models.BigIntegerField()
+    delta = EncodedFields()
+    created = models.DateTimeField()
+    grade = models.FloatField(null=True)
+    max_grade = models.FloatField(null=True)
+    actor_id = models.BigIntegerField(null=True)  # who wrote it, when that is not the learner
+    origin = models.CharField(max_length=ORIGIN_LENGTH, default="")  # what wrote it: "handler:vote"
+
+    def __str__(self) -> str:
+        return f"revision {self.revision} of learner {self.student_id} at usage {self.usage_id}"
+
+
+class FieldRow(models.Model):
+    """One field in a row: what the scopes beside ``user_state`` have in common."""
+
+    field_name = models.CharField(max_length=FIELD_NAME_LENGTH)
+    value = models.TextField()  # JSON text
+    revision = models.BigIntegerField(default=1)
+    created = models.DateTimeField()
+    modified = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.field_name} = {self.value}"
+
+
+class XModuleUserStateSummaryField(FieldRow):
+    """A field of scope ``user_state_summary``: one value of a block for all its learners."""
+
+    pk = models.CompositePrimaryKey("usage_id", "field_name")
+    usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
+
+
+class XModuleStudentPrefsField(FieldRow):
+    """A field of scope ``preferences``: one value of a learner for all blocks of a type."""
+
+    pk = models.CompositePrimaryKey("student_id", "module_type", "field_name")
+    student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
+    module_type = models.CharField(max_length=64)
+
+
+class XModuleStudentInfoField(FieldRow):
+    """A field of scope ``user_info``: one value of a learner everywhere."""
+
+    pk = models.CompositePrimaryKey("student_id", "field_name")
+    student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")

@@ -1,0 +1,61 @@
+"""A save, checked and encoded whole before anything is written, and sorted by the table it goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opaque_keys.edx.keys import UsageKey
+
+from fieldstone.errors import InvalidPlaceError, InvalidValueError
+from fieldstone.store.models import FIELD_NAME_LENGTH
+from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
+from fieldstone.values import encode_changes, encode_fields
+
+Encoded = dict[str, str | None]
+
+
+@dataclass
+class Plan:
+    """The encoded changes of one save."""
+
+    keys: dict[str, UsageKey] = field(default_factory=dict)  # every usage key in it, by its text
+    states: dict[str, str] = field(default_factory=dict)  # key -> delta, the text of a fields column
+    summaries: dict[str, Encoded] = field(default_factory=dict)
+    preferences: dict[str, Encoded] = field(default_factory=dict)
+    user_info: Encoded = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, changes: Mapping[Place, Mapping[str, Any]]) -> Plan:
+        """The plan for these changes. Raises ``InvalidPlaceError`` or ``InvalidValueError``; nothing is written."""
+        plan = cls()
+        for place, fields in changes.items():
+            if fields:
+                plan._add(place, encode_changes(place, fields))
+        return plan
+
+    @property
+    def rows_per_field(self) -> bool:
+        """Whether it touches a scope that keeps a row per field."""
+        return bool(self.summaries or self.preferences or self.user_info)
+
+    def _add(self, place: Place, encoded: Encoded) -> None:
+        if not isinstance(place, Summary | Preferences | UserInfo):
+            text = key_text(place)
+            self.keys[text] = place
+            self.states[text] = encode_fields(encoded)
+            return
+        for name in encoded:
+            if len(name) > FIELD_NAME_LENGTH:
+                raise InvalidValueError(place, name, f"its name is longer than {FIELD_NAME_LENGTH} characters")
+        if isinstance(place, Summary):
+            text = key_text(place.usage_key)
+            self.keys[text] = place.usage_key
+            self.summaries[text] = encoded
+        elif isinstance(place, Preferences):
+            if not isinstance(place.block_type, str) or not 0 < len(place.block_type) <= 64:
+                raise InvalidPlaceError(f"{place!r}: a block type is a string of 1 to 64 characters.")
+            self.preferences[place.block_type] = encoded
+        else:
+            self.user_info = encoded

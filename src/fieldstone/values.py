@@ -1,0 +1,127 @@
+"""What a field's value may be, and how fields become text and come back.
+
+A value is anything that Python's ``json`` writes: it comes back as ``json`` reads it, so tuples come back as
+lists and the keys of objects as strings, exactly as they did in the systems before this one. ``NaN`` and
+``Infinity`` are kept in Python's spelling: a block that computed one loses nothing.
+
+The fields of a place are one JSON object whose values are *JSON text as strings*, ``{"attempts": "1"}``. A merge
+on the server then replaces whole values and never looks into them, so no engine can merge deeply, drop a null,
+round a number or refuse ``\\u0000`` (docs/decisions/0001-string-encoded-fields.md). A raw ``null`` where a string
+should be means that the field is deleted.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fieldstone.errors import InvalidValueError
+
+
+class _Marker(enum.Enum):
+    MISSING = "MISSING"
+    DELETED = "DELETED"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+MISSING: Final = _Marker.MISSING
+"""No value is stored. ``None`` is a value."""
+
+DELETED: Final = _Marker.DELETED
+"""Given as a value in a save, it deletes the field."""
+
+_compact = json.JSONEncoder(separators=(",", ":"))
+_decode_text = json.JSONDecoder().decode
+
+
+def encode_value(value: Any) -> str:
+    """The value as ASCII JSON text.
+
+    Raises ``TypeError``, ``ValueError`` or ``RecursionError`` where ``json`` does; ``encode_changes`` names the
+    place and the field.
+    """
+    return _compact.encode(value)
+
+
+def decode_value(text: str) -> Any:
+    """The value that ``encode_value`` was given; a new object at each call."""
+    return _decode_text(text)
+
+
+def encode_changes(place: object, changes: Mapping[str, Any]) -> dict[str, str | None]:
+    """The changes of one place with each value as JSON text, and ``None`` for ``DELETED``.
+
+    Raises ``InvalidValueError`` for the first field that cannot be stored.
+    """
+    encoded: dict[str, str | None] = {}
+    for name, value in changes.items():
+        _check_name(place, name)
+        try:
+            encoded[name] = None if value is DELETED else encode_value(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidValueError(place, name, f"JSON cannot write it ({error})") from error
+    return encoded
+
+
+def encode_fields(encoded: Mapping[str, str | None]) -> str:
+    """The text of a fields column, or of a delta: ASCII, so that no engine's own text rules touch it."""
+    return _compact.encode(encoded)
+
+
+def _check_name(place: object, name: object) -> None:
+    if not isinstance(name, str):
+        raise InvalidValueError(place, name, f"a field's name is a string, not {type(name).__name__}")
+    if "\x00" in name:
+        raise InvalidValueError(place, name, "PostgreSQL cannot store U+0000 in a field's name")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValueError(place, name, "its name holds a lone surrogate") from error
+
+
+class Fields(Mapping[str, Any]):
+    """The fields of one place: names to values, each decoded when it is asked for.
+
+    Every access gives a new object: changing it changes nothing stored.
+    """
+
+    __slots__ = ("_encoded",)
+
+    def __init__(self, encoded: Mapping[str, str]) -> None:
+        self._encoded = encoded
+
+    @classmethod
+    def from_text(cls, text: str) -> Fields:
+        """The fields in the text of a fields column."""
+        encoded = _decode_text(text)
+        if None in encoded.values():  # a first save that deleted: see the module's docstring
+            encoded = {name: value for name, value in encoded.items() if value is not None}
+        return cls(encoded)
+
+    def __getitem__(self, name: str) -> Any:
+        return _decode_text(self._encoded[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._encoded
+
+    def __repr__(self) -> str:
+        return f"Fields({dict(self)!r})"
+
+    @property
+    def encoded(self) -> Mapping[str, str]:
+        """Names to JSON text, not decoded."""
+        return self._encoded
+
+    def as_json(self) -> str:
+        """The fields as plain JSON text, ``{"attempts": 1}``."""
+        return "{" + ", ".join(f"{_compact.encode(n)}: {text}" for n, text in self._encoded.items()) + "}"

@@ -1,0 +1,47 @@
+"""Several real processes on one row, and a process killed with -9: no acknowledged field is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from django.db import connections
+
+from tests.conftest import each_engine, usage
+from tests.engines.test_store_contract import fields_of, replayed
+
+ROOT = Path(__file__).parents[2]
+BLOCK = usage("contended")
+
+
+def writer(alias, learner, number, saves):
+    database = str(connections[alias].settings_dict["NAME"])
+    command = [sys.executable, "-m", "tests.engines.writer", alias, database, str(learner), str(number), str(saves)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@each_engine
+def test_writers_of_different_fields_never_lose_each_others_work(store, learner, alias):
+    """Four processes race to make the row and then to add fields to it; every one of 4 x 40 fields is there."""
+    writers = [writer(alias, learner, number, 40) for number in range(4)]
+    for process in writers:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    expected = {f"w{number}_{n}": n for number in range(4) for n in range(40)}
+    assert fields_of(store, learner, BLOCK) == expected
+    assert replayed(store, learner, BLOCK) == expected
+    revisions = [revision.number for revision in store.history(learner, BLOCK)]
+    assert revisions == list(range(160, 0, -1)), "revisions have gaps"
+
+
+@each_engine
+def test_a_killed_process_loses_nothing_that_was_acknowledged(store, learner, alias):
+    process = writer(alias, learner, 0, 100_000)
+    acknowledged = [int(process.stdout.readline()) for _ in range(25)]
+    process.kill()
+    rest, _ = process.communicate(timeout=30)
+    acknowledged += [int(line) for line in rest.split()]
+    state = fields_of(store, learner, BLOCK)
+    assert {f"w0_{n}": n for n in acknowledged}.items() <= state.items()
+    assert replayed(store, learner, BLOCK) == state
