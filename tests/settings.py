@@ -23,7 +23,11 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": ROOT / "var" / "tests.sqlite3",
-        "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL", "timeout": 20},
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL",
+            "timeout": 20,
+        },
         "TEST": {"NAME": str(ROOT / "var" / "tests.sqlite3")},  # a file: threads and processes share it
     }
 }

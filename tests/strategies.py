@@ -10,11 +10,7 @@ field_names = st.text(st.characters(exclude_characters="\x00"), max_size=12) | s
 )
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | text_with_surrogates,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text_with_surrogates,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text_with_surrogates, inner, max_size=3),
     max_leaves=8,
 )

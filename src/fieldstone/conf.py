@@ -25,3 +25,8 @@ def block_aliases() -> dict[str, str]:
     map ``problem`` and its siblings to them.
     """
     return dict(_setting("BLOCK_ALIASES", {}))
+
+
+def learner_switcher() -> bool:
+    """``LEARNER_SWITCHER``: whether any visitor of the workbench may be any of its learners; ``DEBUG`` by default."""
+    return bool(_setting("LEARNER_SWITCHER", settings.DEBUG))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from django.core.exceptions import PermissionDenied
+
 
 class FieldstoneError(Exception):
     """The base of all errors that Fieldstone raises itself."""
@@ -63,3 +65,16 @@ class NoSuchBlockError(FieldstoneError, LookupError):
     def __init__(self, usage_key: object) -> None:
         super().__init__(f"The course has no block {usage_key}.")
         self.usage_key = usage_key
+
+
+class CrossLearnerError(FieldstoneError, PermissionDenied, AssertionError):
+    """One learner's field data was asked for another's. An ``AssertionError`` too: older callers catch that."""
+
+    def __init__(self, asked: object, own: object) -> None:
+        super().__init__(f"This field data belongs to learner {own}; learner {asked} was asked for.")
+        self.asked = asked
+        self.own = own
+
+
+class ReadOnlyError(FieldstoneError):
+    """A write to field data that was made read-only. Nothing has been written."""

@@ -17,13 +17,22 @@ BLOCK = usage("contended")
 
 def writer(alias, learner, number, saves):
     database = str(connections[alias].settings_dict["NAME"])
-    command = [sys.executable, "-m", "tests.engines.writer", alias, database, str(learner), str(number), str(saves)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.engines.writer",
+        alias,
+        database,
+        str(learner),
+        str(number),
+        str(saves),
+    ]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @each_engine
 def test_writers_of_different_fields_never_lose_each_others_work(store, learner, alias):
-    """Four processes race to make the row and then to add fields to it; every one of 4 x 40 fields is there."""
+    """Four processes race to make the row and to add fields to it; each of 4 x 40 fields is there."""
     writers = [writer(alias, learner, number, 40) for number in range(4)]
     for process in writers:
         _, errors = process.communicate(timeout=120)

@@ -162,7 +162,13 @@ def test_a_save_that_fails_at_its_last_statement_leaves_nothing(store, learner, 
         with pytest.raises(Error):
             store.save(
                 learner,
-                {A: {"x": 1}, B: {"x": 1}, Summary(A): {"n": 1}, Preferences("html"): {"p": 1}, UserInfo(): {"u": 1}},
+                {
+                    A: {"x": 1},
+                    B: {"x": 1},
+                    Summary(A): {"n": 1},
+                    Preferences("html"): {"p": 1},
+                    UserInfo(): {"u": 1},
+                },
             )
     finally:
         with connections[alias].cursor() as cursor:
@@ -194,7 +200,12 @@ def test_history_says_what_changed_when_and_by_whom(alias, learner, store):
     store.save(learner, {A: {"x": 1, "y": 2}}, origin="handler:answer")
     store.save(learner, {A: {"x": None, "y": DELETED}}, origin="rescore", actor=99)
     latest, first = store.history(learner, A)
-    assert (first.number, first.changes, first.origin, first.actor_id) == (1, {"x": 1, "y": 2}, "handler:answer", None)
+    assert (first.number, first.changes, first.origin, first.actor_id) == (
+        1,
+        {"x": 1, "y": 2},
+        "handler:answer",
+        None,
+    )
     assert (latest.number, latest.changes, latest.actor_id) == (2, {"x": None, "y": DELETED}, 99)
     assert latest.at - first.at == timedelta(days=1, hours=3, minutes=4, seconds=5, microseconds=678)
     assert store.read(learner, [A])[A].modified == latest.at
@@ -212,7 +223,9 @@ def test_updates_never_go_backwards(alias, learner, store):
 
 @each_engine
 def test_learners_are_kept_apart(store, learner):
-    store.save(learner, {A: {"x": 1}, Preferences("html"): {"p": 1}, UserInfo(): {"u": 1}, Summary(A): {"n": 1}})
+    store.save(
+        learner, {A: {"x": 1}, Preferences("html"): {"p": 1}, UserInfo(): {"u": 1}, Summary(A): {"n": 1}}
+    )
     states = store.read(learner + 1, [A, Preferences("html"), UserInfo(), Summary(A)])
     assert {place: dict(state.fields) for place, state in states.items()} == {Summary(A): {"n": 1}}
 
@@ -257,8 +270,15 @@ def test_a_prefetch_costs_one_query_a_scope(store, learner, alias, met):
     store.save(learner, {block: {"x": n} for n, block in enumerate(blocks)})
     if not met:
         forget_all()
-    for places in (blocks, [Summary(b) for b in blocks], [Preferences(f"t{n}") for n in range(9)], [UserInfo()]):
-        with CaptureQueriesContext(connections[alias], ) as queries:
+    for places in (
+        blocks,
+        [Summary(b) for b in blocks],
+        [Preferences(f"t{n}") for n in range(9)],
+        [UserInfo()],
+    ):
+        with CaptureQueriesContext(
+            connections[alias],
+        ) as queries:
             states = store.read(learner, [*places])
             list(states.items())
         assert len(queries) == 1, queries.captured_queries
@@ -279,7 +299,7 @@ def test_a_save_of_a_page_does_not_grow_in_queries_with_its_blocks(store, learne
 
 @each_engine
 def test_an_id_from_a_rolled_back_transaction_is_not_remembered(store, learner, alias):
-    """Another key may get that id: were it remembered, this learner's answers would show at the wrong block."""
+    """Another key may get that id: were it remembered, answers would show at the wrong block."""
     with transaction.atomic(alias):
         store.save(learner, {A: {"x": 1}})
         assert fields_of(store, learner, A) == {"x": 1}

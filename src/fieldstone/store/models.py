@@ -16,6 +16,7 @@ from fieldstone.values import Fields
 
 KEY_LENGTH = 255
 FIELD_NAME_LENGTH = 255
+BLOCK_TYPE_LENGTH = 64
 ORIGIN_LENGTH = 64
 
 
@@ -52,7 +53,7 @@ class Usage(models.Model):
     id = models.BigAutoField(primary_key=True)
     context = models.ForeignKey(LearningContext, on_delete=models.PROTECT)
     key = models.CharField(max_length=KEY_LENGTH, unique=True)
-    block_type = models.CharField(max_length=64)
+    block_type = models.CharField(max_length=BLOCK_TYPE_LENGTH)
 
     def __str__(self) -> str:
         return self.key
@@ -130,7 +131,7 @@ class XModuleStudentPrefsField(FieldRow):
 
     pk = models.CompositePrimaryKey("student_id", "module_type", "field_name")
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
-    module_type = models.CharField(max_length=64)
+    module_type = models.CharField(max_length=BLOCK_TYPE_LENGTH)
 
 
 class XModuleStudentInfoField(FieldRow):

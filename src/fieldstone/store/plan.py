@@ -9,7 +9,7 @@ from typing import Any
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import InvalidPlaceError, InvalidValueError
-from fieldstone.store.models import FIELD_NAME_LENGTH
+from fieldstone.store.models import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.values import encode_changes, encode_fields
 
@@ -28,7 +28,7 @@ class Plan:
 
     @classmethod
     def of(cls, changes: Mapping[Place, Mapping[str, Any]]) -> Plan:
-        """The plan for these changes. Raises ``InvalidPlaceError`` or ``InvalidValueError``; nothing is written."""
+        """The plan for these changes. Raises ``InvalidPlaceError`` or ``InvalidValueError``."""
         plan = cls()
         for place, fields in changes.items():
             if fields:
@@ -54,8 +54,8 @@ class Plan:
             self.keys[text] = place.usage_key
             self.summaries[text] = encoded
         elif isinstance(place, Preferences):
-            if not isinstance(place.block_type, str) or not 0 < len(place.block_type) <= 64:
-                raise InvalidPlaceError(f"{place!r}: a block type is a string of 1 to 64 characters.")
+            if not 0 < len(place.block_type) <= BLOCK_TYPE_LENGTH:
+                raise InvalidPlaceError(f"{place!r}: a block type is 1 to {BLOCK_TYPE_LENGTH} characters.")
             self.preferences[place.block_type] = encoded
         else:
             self.user_info = encoded

@@ -122,8 +122,8 @@ class Store:
         """Write fields of any number of places in any scopes of one learner: all of it, or nothing and an error.
 
         ``changes`` maps places to fields; ``DELETED`` as a value deletes the field, fields not named stay as they
-        are. ``origin`` says what writes ("handler:vote", at most 64 characters), ``actor`` who, if not the learner;
-        both are kept in the history.
+        are. ``origin`` says what writes ("handler:vote", cut at 64 characters), ``actor`` who, if not the
+        learner; both are kept in the history.
 
         Raises ``InvalidLearnerError``, ``InvalidPlaceError`` or ``InvalidValueError`` before anything is written.
         """

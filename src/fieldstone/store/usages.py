@@ -91,7 +91,7 @@ def intern_usages(keys: Mapping[str, UsageKey], using: str) -> Ids:
     if found.keys() >= keys.keys():
         return found
     contexts = {text: str(key.context_key) for text, key in keys.items() if text not in found}
-    context_ids = KeyTable(LearningContext, using).intern({key: () for key in contexts.values()}, ())
+    context_ids = KeyTable(LearningContext, using).intern(dict.fromkeys(contexts.values(), ()), ())
     return found | table.intern(
         {text: (context_ids[context], keys[text].block_type) for text, context in contexts.items()},
         ("context_id", "block_type"),

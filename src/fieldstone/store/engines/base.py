@@ -80,7 +80,9 @@ class Engine(ABC):
     """Whether ``save_states`` is atomic by itself, so that a save of states needs no transaction around it."""
 
     @abstractmethod
-    def save_states(self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]) -> list[StateRow]:
+    def save_states(
+        self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
+    ) -> list[StateRow]:
         """Merge deltas, ``(usage id, text)`` sorted by usage id and without repeats, and write their history.
 
         The merge happens on the server: nothing is read first, so writers of different fields never lose each
@@ -129,7 +131,7 @@ class Engine(ABC):
             f" WHERE ({names}) IN (VALUES {_marks(places)})",
             [value for place in places for value in place],
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
     def save_fields(
         self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Iterable[FieldValue]

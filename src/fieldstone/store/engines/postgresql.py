@@ -8,13 +8,25 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import HISTORY, STATE, STATE_COLUMNS, SUMMARY, USAGE, Engine, StateRow, Write, aware
+from fieldstone.store.engines.base import (
+    HISTORY,
+    STATE,
+    STATE_COLUMNS,
+    SUMMARY,
+    USAGE,
+    Engine,
+    StateRow,
+    Write,
+    aware,
+)
 
 
 class PostgreSQL(Engine):
     saves_states_in_one_statement = True
 
-    def save_states(self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]) -> list[StateRow]:
+    def save_states(
+        self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
+    ) -> list[StateRow]:
         ids, texts = zip(*deltas, strict=True)
         cursor.execute(
             self._SAVE,
@@ -44,14 +56,14 @@ class PostgreSQL(Engine):
             FROM saved JOIN incoming USING (usage_id)
         )
         SELECT {STATE_COLUMNS} FROM saved
-    """  # noqa: S608  # names of tables and columns of ours
+    """
 
     def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
         cursor.execute(self._READ, [learner_id, list(usage_ids)])
         return [StateRow(*row) for row in cursor.fetchall()]
 
     # One array parameter whatever the number of usages: the statement's text, and so its plan, stays the same.
-    _READ = f"SELECT {STATE_COLUMNS} FROM {STATE} WHERE student_id = %s AND usage_id = ANY(%s::bigint[])"  # noqa: S608
+    _READ = f"SELECT {STATE_COLUMNS} FROM {STATE} WHERE student_id = %s AND usage_id = ANY(%s::bigint[])"
 
     def read_states_by_key(
         self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
@@ -63,20 +75,20 @@ class PostgreSQL(Engine):
         SELECT met."key", met.id, fields, revision, modified, grade, max_grade, done
         FROM {USAGE} AS met LEFT JOIN {STATE} ON usage_id = met.id AND student_id = %s
         WHERE met."key" = ANY(%s::text[])
-    """  # noqa: S608
+    """
 
     def read_summaries(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
         cursor.execute(self._READ_SUMMARIES, [list(keys)])
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
     _READ_SUMMARIES = f"""
         SELECT met."key", field_name, value, modified
         FROM {USAGE} AS met JOIN {SUMMARY.name} ON usage_id = met.id
         WHERE met."key" = ANY(%s::text[])
-    """  # noqa: S608
+    """
 
     def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
-        cursor.execute(f'SELECT "key", id FROM {table} WHERE "key" = ANY(%s::text[])', [list(keys)])  # noqa: S608
+        cursor.execute(f'SELECT "key", id FROM {table} WHERE "key" = ANY(%s::text[])', [list(keys)])
         return dict(cursor.fetchall())
 
     def insert_ids(
@@ -104,7 +116,7 @@ def upsert_ids(
         batch = rows[start : start + _ROWS_PER_INSERT]
         marks = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(batch))
         cursor.execute(
-            f"INSERT INTO {table} ({names}) VALUES {marks}"  # noqa: S608
+            f"INSERT INTO {table} ({names}) VALUES {marks}"
             ' ON CONFLICT ("key") DO UPDATE SET "key" = excluded."key" RETURNING "key", id',
             [value for row in batch for value in row],
         )

@@ -14,18 +14,32 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 from django.utils.dateparse import parse_datetime
 
-from fieldstone.store.engines.base import HISTORY, STATE, STATE_COLUMNS, SUMMARY, USAGE, Engine, StateRow, Write, aware
+from fieldstone.store.engines.base import (
+    HISTORY,
+    STATE,
+    STATE_COLUMNS,
+    SUMMARY,
+    USAGE,
+    Engine,
+    StateRow,
+    Write,
+    aware,
+)
 from fieldstone.store.engines.postgresql import upsert_ids
 
 
 class SQLite(Engine):
     saves_states_in_one_statement = False
 
-    def save_states(self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]) -> list[StateRow]:
+    def save_states(
+        self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
+    ) -> list[StateRow]:
         rows, moment = json.dumps(deltas), self.moment(write.at)
         cursor.execute(self._SAVE, [write.learner_id, moment, moment, rows])
         saved = [StateRow(*row) for row in cursor.fetchall()]  # drained: RETURNING writes only as it is read
-        cursor.execute(self._KEEP, [write.learner_id, moment, write.actor_id, write.origin, rows, write.learner_id])
+        cursor.execute(
+            self._KEEP, [write.learner_id, moment, write.actor_id, write.origin, rows, write.learner_id]
+        )
         return saved
 
     # json_patch merges deeply, but every value is a string, so here it replaces whole values and drops nulls.
@@ -39,14 +53,14 @@ class SQLite(Engine):
             revision = stored.revision + 1,
             modified = max(stored.modified, excluded.modified)
         RETURNING {STATE_COLUMNS}
-    """  # noqa: S608  # names of tables and columns of ours
+    """
 
     # The transaction holds the write lock by now, so the revisions are still those of this save.
     _KEEP = f"""
         INSERT INTO {HISTORY} (student_id, usage_id, revision, delta, created, grade, max_grade, actor_id, origin)
         SELECT %s, usage_id, revision, json_extract(value, '$[1]'), %s, grade, max_grade, %s, %s
         FROM json_each(%s) JOIN {STATE} ON student_id = %s AND usage_id = json_extract(value, '$[0]')
-    """  # noqa: S608
+    """
 
     def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
         cursor.execute(self._READ, [learner_id, json.dumps(usage_ids)])
@@ -55,7 +69,7 @@ class SQLite(Engine):
     _READ = f"""
         SELECT {STATE_COLUMNS} FROM {STATE}
         WHERE student_id = %s AND usage_id IN (SELECT value FROM json_each(%s))
-    """  # noqa: S608
+    """
 
     def read_states_by_key(
         self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
@@ -67,20 +81,20 @@ class SQLite(Engine):
         SELECT met."key", met.id, fields, revision, modified, grade, max_grade, done
         FROM {USAGE} AS met LEFT JOIN {STATE} ON usage_id = met.id AND student_id = %s
         WHERE met."key" IN (SELECT value FROM json_each(%s))
-    """  # noqa: S608
+    """
 
     def read_summaries(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
         cursor.execute(self._READ_SUMMARIES, [json.dumps(keys)])
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
     _READ_SUMMARIES = f"""
         SELECT met."key", field_name, value, modified
         FROM {USAGE} AS met JOIN {SUMMARY.name} ON usage_id = met.id
         WHERE met."key" IN (SELECT value FROM json_each(%s))
-    """  # noqa: S608
+    """
 
     def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
-        statement = f'SELECT "key", id FROM {table} WHERE "key" IN (SELECT value FROM json_each(%s))'  # noqa: S608
+        statement = f'SELECT "key", id FROM {table} WHERE "key" IN (SELECT value FROM json_each(%s))'
         cursor.execute(statement, [json.dumps(keys)])
         return dict(cursor.fetchall())
 

@@ -1,0 +1,1 @@
+"""The parts of `scripts/with_servers.py`. Standard library only."""

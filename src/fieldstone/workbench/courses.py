@@ -1,0 +1,105 @@
+"""The course that the workbench has open, and its outline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse
+
+from fieldstone import conf
+from fieldstone.errors import NoSuchBlockError
+from fieldstone.runtime.course import Course, CourseBlock
+from fieldstone.runtime.olx import read_course
+from fieldstone.store.store import Store
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path) -> Course:
+    return read_course(folder)
+
+
+def current_course() -> Course:
+    """The course in the folder that settings name, read once a process."""
+    folder = conf.course_folder()
+    if folder is None:
+        raise ImproperlyConfigured('No course is set: FIELDSTONE = {"COURSE": "path/to/olx"} in the settings.')
+    return _read(folder)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A page of blocks in the outline."""
+
+    title: str
+    url: str
+    block_types: list[str]
+    block_count: int
+    saved: int  # blocks in it with stored state of the learner
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    units: list[Unit]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    title: str
+    sections: list[Section]
+
+
+def units_of(course: Course) -> Iterator[CourseBlock]:
+    """All units in the course's order: what stands in a section, whether a vertical or a block alone."""
+    for chapter in course.root.children:
+        for section in chapter.children:
+            yield from section.children
+
+
+def outline(course: Course, user: Any) -> list[Chapter]:
+    """The course's chapters; one query for what the learner has stored in all its blocks."""
+    keys = [block.usage_key for block in course.root.descendants()]
+    stored = set()
+    if user.is_authenticated:
+        stored = {str(place) for place, state in Store().read(user, keys).items() if state.fields}
+    return [
+        Chapter(
+            chapter.title,
+            [
+                Section(section.title, [_unit(unit, stored) for unit in section.children])
+                for section in chapter.children
+            ],
+        )
+        for chapter in course.root.children
+    ]
+
+
+def _unit(unit: CourseBlock, stored: set[str]) -> Unit:
+    blocks = [block for block in (unit, *unit.descendants()) if block is not unit or not unit.children]
+    return Unit(
+        title=unit.title,
+        url=unit_url(unit),
+        block_types=list(dict.fromkeys(block.block_type for block in blocks)),
+        block_count=len(blocks),
+        saved=sum(str(block.usage_key) in stored for block in blocks),
+    )
+
+
+def unit_url(unit: CourseBlock) -> str:
+    return reverse("workbench:unit", args=[str(unit.usage_key)])
+
+
+def unit_with(course: Course, usage_key: str) -> CourseBlock:
+    """The unit that a block is in, or the block itself when it is one. Raises ``NoSuchBlockError``."""
+    units = {str(unit.usage_key) for unit in units_of(course)}
+    block: CourseBlock | None = course.block(usage_key)
+    while block is not None and str(block.usage_key) not in units:
+        block = block.parent
+    if block is None:
+        raise NoSuchBlockError(usage_key)
+    return block

@@ -1,0 +1,170 @@
+"""Putting a unit's page together from its blocks' fragments."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from opaque_keys.edx.keys import UsageKey
+from web_fragments.fragment import Fragment, FragmentResource
+from xblock.core import XBlock
+
+from fieldstone.runtime.course import Course, CourseBlock
+from fieldstone.runtime.runtime import CourseRuntime
+from fieldstone.runtime.structure import BlockUnavailableError
+from fieldstone.workbench.courses import unit_url, units_of
+
+log = logging.getLogger(__name__)
+
+ON_EVERY_PAGE = ("font-awesome", "jquery", "underscore", "mathjax")
+"""Libraries that blocks load from other hosts and that every unit page has already, served from here."""
+
+
+class WorkbenchUrls:
+    """Where the workbench serves what blocks link to: ``fieldstone.runtime.runtime.Urls``."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._pages: dict[str, str] | None = None
+
+    def handler(self, usage_key: UsageKey, name: str, suffix: str, query: str) -> str:
+        url = reverse("workbench:handlers", args=[str(usage_key)]) + name
+        if suffix:
+            url += "/" + quote(suffix)
+        return f"{url}?{query}" if query else url
+
+    def resource(self, block_type: str, uri: str) -> str:
+        return reverse("workbench:resource", args=[block_type, uri])
+
+    def asset(self, name: str) -> str:
+        return reverse("workbench:asset", args=[name])
+
+    def jump(self, block_id: str) -> str | None:
+        if self._pages is None:
+            self._pages = {
+                block.usage_key.block_id: unit_url(unit)
+                for unit in units_of(self._course)
+                for block in (unit, *unit.descendants())
+            }
+        return self._pages.get(block_id)
+
+
+def runtime_for(course: Course, user: Any, origin: str) -> CourseRuntime:
+    """The runtime of one request; what is saved through it bears ``origin`` in its history."""
+    return CourseRuntime(course, user, WorkbenchUrls(course), error_card=error_card, origin=origin)
+
+
+def error_card(block: XBlock, error: Exception) -> str:
+    """What stands in the place of a block that cannot be shown."""
+    expected = isinstance(error, BlockUnavailableError)
+    return render_to_string(
+        "workbench/error_card.html",
+        {
+            "title": "This block cannot be shown",
+            "summary": str(error) if expected else "It raised an error. The rest of the page is not affected.",
+            "detail": "" if expected or not settings.DEBUG else "".join(traceback.format_exception(error)),
+            "usage_key": block.scope_ids.usage_id,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class RenderedBlock:
+    """A card of the page."""
+
+    title: str
+    block_type: str
+    usage_key: str
+    state_url: str
+    html: SafeString
+
+
+@dataclass(frozen=True)
+class Link:
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
+class UnitPage:
+    """All that the template of a unit needs."""
+
+    unit: Link
+    breadcrumbs: list[str]
+    previous: Link | None
+    next: Link | None
+    blocks: list[RenderedBlock]
+    head_html: SafeString
+    foot_html: SafeString
+
+
+def unit_page(course: Course, unit: CourseBlock, user: Any) -> UnitPage:
+    """The page of a unit for a learner: its fields in a query a scope, and what views changed in one save."""
+    runtime = runtime_for(course, user, origin="view:student_view")
+    rendered: list[tuple[CourseBlock, Fragment]] = []
+    if user.is_authenticated:
+        runtime.prefetch(unit.usage_key)
+        with runtime.field_data_cache.saving_at_the_end():
+            for block in unit.children or [unit]:
+                rendered.append((block, runtime.get_block(block.usage_key).render("student_view", {})))
+    resources = list(dict.fromkeys(resource for _, fragment in rendered for resource in fragment.resources))
+    units = list(units_of(course))
+    position = next(index for index, other in enumerate(units) if other is unit)
+    return UnitPage(
+        unit=_link(unit),
+        breadcrumbs=_titles_above(unit),
+        previous=_link(units[position - 1]) if position > 0 else None,
+        next=_link(units[position + 1]) if position + 1 < len(units) else None,
+        blocks=[_card(block, fragment) for block, fragment in rendered],
+        head_html=_resources_html(resources, "head"),
+        foot_html=_resources_html(resources, "foot"),
+    )
+
+
+def _link(unit: CourseBlock) -> Link:
+    return Link(unit.title, unit_url(unit))
+
+
+def _titles_above(unit: CourseBlock) -> list[str]:
+    titles: list[str] = []
+    above = unit.parent
+    while above is not None and above.parent is not None:
+        titles.insert(0, above.title)
+        above = above.parent
+    return titles
+
+
+def _card(block: CourseBlock, fragment: Fragment) -> RenderedBlock:
+    key = str(block.usage_key)
+    # A block's HTML is its author's, and trusted as the course is; what it may do is up to the page's policy.
+    html = mark_safe(fragment.body_html())  # noqa: S308
+    return RenderedBlock(block.title, block.block_type, key, reverse("workbench:state", args=[key]), html)
+
+
+def _resources_html(resources: Iterable[FragmentResource], placement: str) -> SafeString:
+    """The tags for styles and scripts, in their order."""
+    parts = [_resource_html(resource) for resource in resources if resource.placement == placement]
+    return mark_safe("\n".join(filter(None, parts)))  # noqa: S308  # what is a URL is escaped below
+
+
+def _resource_html(resource: FragmentResource) -> str:
+    if resource.kind == "text":
+        tag = {"text/css": "style", "application/javascript": "script"}.get(resource.mimetype)
+        return f"<{tag}>{resource.data}</{tag}>" if tag else resource.data
+    host = urlsplit(resource.data).netloc
+    if host:
+        if not any(name in resource.data for name in ON_EVERY_PAGE):
+            log.warning("A block wants %s; pages load nothing from other hosts, so it is left out", resource.data)
+        return ""
+    if resource.mimetype == "text/css":
+        return format_html('<link rel="stylesheet" href="{}">', resource.data)
+    return format_html('<script src="{}"></script>', resource.data)

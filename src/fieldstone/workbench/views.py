@@ -1,0 +1,172 @@
+"""The pages: each view is gate, form, service, template."""
+
+from __future__ import annotations
+
+import mimetypes
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import SuspiciousFileOperation
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils._os import safe_join
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST
+
+from fieldstone.errors import NoSuchBlockError
+from fieldstone.runtime.handlers import handle
+from fieldstone.runtime.resources import DisallowedFileError, open_resource
+from fieldstone.runtime.structure import BlockUnavailableError
+from fieldstone.workbench import learners as learner_service
+from fieldstone.workbench import pages, stored
+from fieldstone.workbench.courses import current_course, unit_with
+from fieldstone.workbench.courses import outline as course_outline
+from fieldstone.workbench.forms import NewLearnerForm, SwitchForm
+from fieldstone.workbench.gates import switcher_only
+from fieldstone.workbench.security import block_content, block_page, no_block_page
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    course = current_course()
+    shown = {
+        "title": course.root.title,
+        "key": str(course.key),
+        "block_count": len(course.blocks),
+    }
+    learner = request.user.get_username() if request.user.is_authenticated else None
+    return render(
+        request, f"workbench/{template}", {"course": shown, "learner": learner, **context}, status=status
+    )
+
+
+@require_GET
+@no_block_page
+def outline(request: HttpRequest) -> HttpResponse:
+    course = current_course()
+    chapters = course_outline(course, request.user)
+    return _page(request, "outline.html", {"chapters": chapters, "problems": course.problems})
+
+
+@require_GET
+@block_page
+def unit(request: HttpRequest, usage_key: str) -> HttpResponse:
+    course = current_course()
+    try:
+        found = unit_with(course, usage_key)
+    except NoSuchBlockError as error:
+        raise Http404(str(error)) from error
+    page = pages.unit_page(course, found, request.user)
+    return _page(request, "unit.html", vars(page))
+
+
+@switcher_only
+@require_GET
+@no_block_page
+def learners(request: HttpRequest) -> HttpResponse:
+    return _learners_page(request, NewLearnerForm(), request.GET.get("next", ""))
+
+
+@switcher_only
+@require_POST
+@no_block_page
+def learner_create(request: HttpRequest) -> HttpResponse:
+    form = NewLearnerForm(request.POST)
+    if form.is_valid():
+        try:
+            learner_service.create(request, form.cleaned_data["name"])
+            return redirect(_next(request))
+        except learner_service.NameTakenError:
+            form.add_error("name", "There is an account of this name already; choose it above or take another.")
+    return _learners_page(request, form, request.POST.get("next", ""), HTTPStatus.BAD_REQUEST)
+
+
+@switcher_only
+@require_POST
+@no_block_page
+def learner_switch(request: HttpRequest) -> HttpResponse:
+    form = SwitchForm(request.POST)
+    if not form.is_valid() or not learner_service.switch(request, form.cleaned_data["learner"]):
+        messages.error(request, "There is no such learner.")
+        return redirect("workbench:learners")
+    return redirect(_next(request))
+
+
+def _learners_page(request: HttpRequest, form: NewLearnerForm, next_url: str, status: int = 200) -> HttpResponse:
+    found = learner_service.all_learners(request)
+    return _page(request, "learners.html", {"learners": found, "form": form, "next": next_url}, status)
+
+
+def _next(request: HttpRequest) -> str:
+    url = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(
+        url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return url if safe else reverse("workbench:outline")
+
+
+@block_content
+def handler(request: HttpRequest, usage_key: str, name: str, suffix: str = "") -> HttpResponse:
+    """A block's handler. Who asks is the session's learner; Django's middleware checks the CSRF token."""
+    course = current_course()
+    if not request.user.is_authenticated:
+        return JsonResponse({"error": "Choose a learner first: nothing is stored for nobody."}, status=403)
+    try:
+        key = course.block(usage_key).usage_key
+    except NoSuchBlockError as error:
+        return JsonResponse({"error": str(error)}, status=404)
+    origin = f"handler:{name}/{suffix}" if suffix else f"handler:{name}"
+    return handle(pages.runtime_for(course, request.user, origin), key, name, suffix, request)
+
+
+@require_GET
+def state(request: HttpRequest, usage_key: str) -> HttpResponse:
+    """What is stored of the session's learner at a block."""
+    course = current_course()
+    if not request.user.is_authenticated:
+        return HttpResponse("Choose a learner first.", status=403, content_type="text/plain")
+    try:
+        key = course.block(usage_key).usage_key
+    except NoSuchBlockError as error:
+        raise Http404(str(error)) from error
+    runtime = pages.runtime_for(course, request.user, origin="")
+    return render(request, "workbench/state.html", stored.stored_at(runtime, key))
+
+
+@require_GET
+@block_content
+def resource(request: HttpRequest, block_type: str, uri: str) -> HttpResponse:
+    """A public file of a block's package."""
+    try:
+        opened = open_resource(block_type, uri)
+    except (FileNotFoundError, BlockUnavailableError, DisallowedFileError) as error:
+        raise Http404(f"The block {block_type} publishes no file {uri}.") from error
+    return FileResponse(opened, content_type=mimetypes.guess_type(uri)[0] or "application/octet-stream")
+
+
+@require_GET
+@block_content
+def asset(request: HttpRequest, name: str) -> HttpResponse:
+    """A file of the course's static folder."""
+    try:
+        return FileResponse(open(safe_join(str(current_course().folder / "static"), name), "rb"))  # noqa: PTH123
+    except (OSError, SuspiciousFileOperation, ValueError) as error:
+        raise Http404(f"The course has no file {name}.") from error
+
+
+def _error_page(request: HttpRequest, status: HTTPStatus, message: str) -> HttpResponse:
+    context = {"status": int(status), "title": status.phrase, "message": message}
+    return _page(request, "error.html", context, status)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(request, HTTPStatus.NOT_FOUND, "There is nothing at this address.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(request, HTTPStatus.FORBIDDEN, str(exception) or "You may not do this.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something failed; the log says what.")
