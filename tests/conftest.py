@@ -25,9 +25,7 @@ def usage(name: str, block_type: str = "problem", course: CourseLocator = COURSE
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a server that is not there, and say how to get it."""
-    skip = pytest.mark.skip(
-        reason="no PostgreSQL: FIELDSTONE_POSTGRESQL_URL is not set; `make test` starts one"
-    )
+    skip = pytest.mark.skip(reason="no PostgreSQL: FIELDSTONE_POSTGRESQL_URL is not set; `make test` starts one")
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         if params.get("alias") == "postgresql" and "postgresql" not in settings.DATABASES:

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent
 
 SECRET_KEY = "only for tests"
 USE_TZ = True
+TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "django.contrib.auth",

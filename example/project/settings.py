@@ -11,6 +11,7 @@ DEBUG = True
 SECRET_KEY = "for one's own machine only"  # noqa: S105
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 USE_TZ = True
+TIME_ZONE = "UTC"
 ROOT_URLCONF = "project.urls"
 STATIC_URL = "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -28,5 +28,5 @@ def block_aliases() -> dict[str, str]:
 
 
 def learner_switcher() -> bool:
-    """``LEARNER_SWITCHER``: whether any visitor of the workbench may be any of its learners; ``DEBUG`` by default."""
+    """``LEARNER_SWITCHER``: may any visitor be any learner of the workbench? ``DEBUG`` by default."""
     return bool(_setting("LEARNER_SWITCHER", settings.DEBUG))

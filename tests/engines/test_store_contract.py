@@ -223,9 +223,7 @@ def test_updates_never_go_backwards(alias, learner, store):
 
 @each_engine
 def test_learners_are_kept_apart(store, learner):
-    store.save(
-        learner, {A: {"x": 1}, Preferences("html"): {"p": 1}, UserInfo(): {"u": 1}, Summary(A): {"n": 1}}
-    )
+    store.save(learner, {A: {"x": 1}, Preferences("html"): {"p": 1}, UserInfo(): {"u": 1}, Summary(A): {"n": 1}})
     states = store.read(learner + 1, [A, Preferences("html"), UserInfo(), Summary(A)])
     assert {place: dict(state.fields) for place, state in states.items()} == {Summary(A): {"n": 1}}
 

@@ -25,7 +25,8 @@ def block_class(block_type: str) -> type[XBlock]:
     aliases = {**EXTRACTED, **conf.block_aliases()}
     for entry_point in (aliases.get(block_type, block_type), block_type):
         try:
-            return XBlock.load_class(entry_point)
+            cls: type[XBlock] = XBlock.load_class(entry_point)
+            return cls
         except PluginMissingError:
             continue
         except Exception as error:  # whatever the package's own import raises

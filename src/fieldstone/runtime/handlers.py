@@ -38,7 +38,9 @@ def handle(
     if isinstance(block, UnavailableBlock):
         return _error(HTTPStatus.NOT_FOUND, block.reason)
     try:
-        return webob_to_django_response(runtime.handle(block, name, django_to_webob_request(request), suffix))
+        answer = runtime.handle(block, name, django_to_webob_request(request), suffix)
+        response: HttpResponse = webob_to_django_response(answer)
+        return response
     except NoSuchHandlerError:
         return _error(HTTPStatus.NOT_FOUND, f"The block {usage_key} has no handler {name!r}.")
     except NotFoundError:

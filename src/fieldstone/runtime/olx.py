@@ -24,28 +24,13 @@ from fieldstone.errors import CourseError
 from fieldstone.runtime.block_types import block_class
 from fieldstone.runtime.course import AuthoredFieldData, Course, CourseBlock
 from fieldstone.runtime.ids import CourseIds
+from fieldstone.runtime.inheritance import INHERITED, InheritedSettings
 from fieldstone.runtime.structure import STRUCTURE, BlockUnavailableError
 
 log = logging.getLogger(__name__)
 
 NOT_BLOCKS = frozenset({"wiki", "textbook", "pdf_textbook", "html_textbook"})
 """Children of <course> that are no blocks."""
-
-INHERITED = frozenset(
-    {
-        "due",
-        "graceperiod",
-        "graded",
-        "max_attempts",
-        "rerandomize",
-        "show_correctness",
-        "show_reset_button",
-        "showanswer",
-        "start",
-        "use_latex_compiler",
-    }
-)
-"""Settings that Open edX hands down the tree, of those that its published blocks read."""
 
 
 def read_course(folder: Path) -> Course:
@@ -65,14 +50,14 @@ class _Reader:
             raise CourseError(folder, "there is no such folder; name one that holds a course.xml")
         self.folder = folder
         self.node = _parse(folder / "course.xml")
-        names = [self.node.get(name) for name in ("org", "course", "url_name")]
-        if self.node.tag != "course" or not all(names):
+        org, course, run = (self.node.get(name, "") for name in ("org", "course", "url_name"))
+        if self.node.tag != "course" or not (org and course and run):
             raise _error(self.node, 'the root must be <course org="..." course="..." url_name="...">')
         try:
-            self.key = CourseLocator(*names)
+            self.key = CourseLocator(org, course, run)
         except InvalidKeyError as error:
             raise _error(self.node, f"org, course and url_name make no course key ({error})") from error
-        self.policy = _read_policy(folder / "policies" / names[2] / "policy.json")
+        self.policy = _read_policy(folder / "policies" / run / "policy.json")
         self.blocks: dict[str, CourseBlock] = {}
         self.problems: list[str] = []
         self.runtime = ParseRuntime(self)
@@ -86,14 +71,15 @@ class _Reader:
         """Read the block at a node, and through its ``parse_xml`` those below it. ``None``: there already."""
         definition = self.definition_of(node)
         block_id = node.get("url_name") or self.derived_id(node, parent)
-        usage_key: UsageKey = self.key.make_usage_key(node.tag, block_id)
+        usage_key: UsageKey = self.key.make_usage_key(node.tag, block_id)  # type: ignore[no-untyped-call]
         if str(usage_key) in self.blocks:
             self.problem(node, f"<{node.tag}> {block_id!r} is in the course already; this one is left out")
             return None
         title = definition.get("display_name") or node.tag.replace("_", " ").replace("-", " ").capitalize()
         block = CourseBlock(usage_key, node.tag, parent, title)
         self.blocks[str(usage_key)] = block
-        settings = {**definition.attrib, **self.policy.get(f"{node.tag}/{block_id}", {})}
+        settings = {str(name): value for name, value in definition.attrib.items()}
+        settings |= self.policy.get(f"{node.tag}/{block_id}", {})
         block.inheritable = {name: _setting(value) for name, value in settings.items() if name in INHERITED}
         if parent is not None:
             parent.children.append(block)
@@ -104,7 +90,7 @@ class _Reader:
         """Have the block's class read its definition into the authored field data."""
         key = block.usage_key
         try:
-            cls = block_class(block.block_type)
+            cls = self.runtime.mixologist.mix(block_class(block.block_type))
             if cls.parse_xml.__func__ is XBlock.parse_xml.__func__:
                 # The plain reader makes a field of every attribute, and warns where the block has none for it.
                 for name in set(definition.attrib) - set(cls.fields):
@@ -156,7 +142,9 @@ class ParseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
 
     def __init__(self, reader: _Reader) -> None:
         ids = CourseIds(reader.key)
-        super().__init__(ids, ids, services={"field-data": AuthoredFieldData(reader.blocks)})
+        super().__init__(
+            ids, ids, services={"field-data": AuthoredFieldData(reader.blocks)}, mixins=(InheritedSettings,)
+        )
         self._reader = reader
         self.resources_fs = OSFS(
             str(reader.folder)
@@ -203,7 +191,8 @@ def _parse(path: Path) -> etree._Element:
 
 
 def _error(node: etree._Element, reason: str) -> CourseError:
-    return CourseError(Path(node.getroottree().docinfo.URL or ""), reason, node.sourceline)
+    line: Any = node.sourceline
+    return CourseError(Path(node.getroottree().docinfo.URL or ""), reason, line)
 
 
 def _read_policy(path: Path) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from typing import IO
 
 from xblock.exceptions import DisallowedFileError
@@ -16,15 +18,27 @@ def open_resource(block_type: str, uri: str) -> IO[bytes]:
     ``DisallowedFileError`` for a file that the package does not publish.
     """
     cls = block_class(block_type)
-    # Some blocks name the folder by the package too, "problem/public/css/x.css": Open edX's asset pipeline has it so.
+    # Some blocks name the package's folder too, "problem/public/css/x.css", as Open edX's asset pipeline does.
     package = cls.__module__.rsplit(".", 2)
     prefix = f"{package[-2]}/{cls.public_dir}/" if len(package) > 1 else ""
     if prefix and uri.startswith(prefix):
         uri = uri.removeprefix(f"{package[-2]}/")
     try:
-        return cls.open_local_resource(uri)  # type: ignore[no-any-return]
+        opened: IO[bytes] = cls.open_local_resource(uri)
     except (IsADirectoryError, NotADirectoryError) as error:
         raise FileNotFoundError(uri) from error
+    if not uri.endswith(".css"):
+        return opened
+    with opened:
+        return io.BytesIO(without_remote_imports(opened.read().decode()).encode())
 
 
-__all__ = ["DisallowedFileError", "open_resource"]
+def without_remote_imports(css: str) -> str:
+    """A style sheet without its ``@import`` of other hosts', such as Google's fonts: pages load none."""
+    return _REMOTE_IMPORT.sub("", css)
+
+
+_REMOTE_IMPORT = re.compile(r"""@import\s+(?:url\()?\s*["']?(?:https?:)?//[^;]*;""")
+
+
+__all__ = ["DisallowedFileError", "open_resource", "without_remote_imports"]

@@ -19,6 +19,7 @@ from xblock.runtime import KvsFieldData, Runtime
 from fieldstone.runtime.block_types import block_class
 from fieldstone.runtime.course import AuthoredFieldData, Course
 from fieldstone.runtime.ids import CourseIds
+from fieldstone.runtime.inheritance import InheritedSettings
 from fieldstone.runtime.services import LearnerService, ReplaceUrlsService, stateless_services
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
 from fieldstone.xblock.field_data_cache import LEARNER_SCOPES, FieldDataCache
@@ -89,7 +90,7 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
             "replace_urls": self._replace_urls,
             "user": LearnerService(user, course.key),
         }
-        super().__init__(ids, ids, services=services, mixins=(LearnerView,))
+        super().__init__(ids, ids, services=services, mixins=(InheritedSettings, LearnerView))
 
     # Blocks
 

@@ -6,7 +6,7 @@ class NewLearnerForm(forms.Form):
     name = forms.CharField(
         max_length=30,
         strip=True,
-        validators=[UnicodeUsernameValidator("Letters, digits and @ . + - _ only, please: no spaces.")],
+        validators=[UnicodeUsernameValidator(message="Letters, digits and @ . + - _ only, please: no spaces.")],
         help_text="A made-up name will do: letters, digits and @ . + - _",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )

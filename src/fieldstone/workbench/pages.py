@@ -19,6 +19,7 @@ from web_fragments.fragment import Fragment, FragmentResource
 from xblock.core import XBlock
 
 from fieldstone.runtime.course import Course, CourseBlock
+from fieldstone.runtime.resources import without_remote_imports
 from fieldstone.runtime.runtime import CourseRuntime
 from fieldstone.runtime.structure import BlockUnavailableError
 from fieldstone.workbench.courses import unit_url, units_of
@@ -114,8 +115,10 @@ def unit_page(course: Course, unit: CourseBlock, user: Any) -> UnitPage:
     if user.is_authenticated:
         runtime.prefetch(unit.usage_key)
         with runtime.field_data_cache.saving_at_the_end():
-            for block in unit.children or [unit]:
-                rendered.append((block, runtime.get_block(block.usage_key).render("student_view", {})))
+            rendered = [
+                (block, runtime.get_block(block.usage_key).render("student_view", {}))
+                for block in unit.children or [unit]
+            ]
     resources = list(dict.fromkeys(resource for _, fragment in rendered for resource in fragment.resources))
     units = list(units_of(course))
     position = next(index for index, other in enumerate(units) if other is unit)
@@ -159,7 +162,8 @@ def _resources_html(resources: Iterable[FragmentResource], placement: str) -> Sa
 def _resource_html(resource: FragmentResource) -> str:
     if resource.kind == "text":
         tag = {"text/css": "style", "application/javascript": "script"}.get(resource.mimetype)
-        return f"<{tag}>{resource.data}</{tag}>" if tag else resource.data
+        text = without_remote_imports(resource.data) if tag == "style" else resource.data
+        return f"<{tag}>{text}</{tag}>" if tag else text
     host = urlsplit(resource.data).netloc
     if host:
         if not any(name in resource.data for name in ON_EVERY_PAGE):

@@ -11,17 +11,17 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def block_page(view: View) -> View:
     """A page with block HTML in it: nothing from other hosts but pictures and frames, calls only to blocks."""
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
         blocks = request.build_absolute_uri(reverse("workbench:outline") + "xblock/")
         response["Content-Security-Policy"] = "; ".join(
@@ -51,7 +51,7 @@ def no_block_page(view: View) -> View:
     """A page that no block's script may drive: out of frames, and out of reach of a window that opened it."""
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
         response["Content-Security-Policy"] = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
         response["X-Frame-Options"] = "DENY"
@@ -65,7 +65,7 @@ def block_content(view: View) -> View:
     """What a block or a course sends: shown on its own, it is in a sandbox, without the learner's session."""
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
         response["Content-Security-Policy"] = "sandbox allow-scripts allow-forms allow-popups"
         response["X-Content-Type-Options"] = "nosniff"

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import SuspiciousFileOperation
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils._os import safe_join
@@ -136,7 +136,7 @@ def state(request: HttpRequest, usage_key: str) -> HttpResponse:
 
 @require_GET
 @block_content
-def resource(request: HttpRequest, block_type: str, uri: str) -> HttpResponse:
+def resource(request: HttpRequest, block_type: str, uri: str) -> HttpResponseBase:
     """A public file of a block's package."""
     try:
         opened = open_resource(block_type, uri)
@@ -147,7 +147,7 @@ def resource(request: HttpRequest, block_type: str, uri: str) -> HttpResponse:
 
 @require_GET
 @block_content
-def asset(request: HttpRequest, name: str) -> HttpResponse:
+def asset(request: HttpRequest, name: str) -> HttpResponseBase:
     """A file of the course's static folder."""
     try:
         return FileResponse(open(safe_join(str(current_course().folder / "static"), name), "rb"))  # noqa: PTH123
