@@ -1,37 +1,28 @@
-"""Settings of the tests: SQLite always, PostgreSQL where an address is given (`make test` gives one)."""
+"""Settings of the tests: the example project's, on SQLite always, and on PostgreSQL where an address is given."""
 
 import os
+import runpy
 from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
+VAR = ROOT / "var"
+_example = runpy.run_path(str(ROOT / "example" / "project" / "settings.py"))
 
 SECRET_KEY = "only for tests"
 USE_TZ = True
 TIME_ZONE = "UTC"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = [
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "django_htmx",
-    "fieldstone.store",
-    "fieldstone.workbench",
-]
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": ROOT / "var" / "tests.sqlite3",
-        "OPTIONS": {
-            "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL",
-            "timeout": 20,
-        },
-        "TEST": {"NAME": str(ROOT / "var" / "tests.sqlite3")},  # a file: threads and processes share it
-    }
-}
+ROOT_URLCONF = "tests.urls"
+ALLOWED_HOSTS = ["testserver"]
+FIELDSTONE = {**_example["FIELDSTONE"], "LEARNER_SWITCHER": True}
+INSTALLED_APPS = _example["INSTALLED_APPS"]
+MIDDLEWARE = _example["MIDDLEWARE"]
+TEMPLATES = _example["TEMPLATES"]
+STATIC_URL = _example["STATIC_URL"]
+DEFAULT_AUTO_FIELD = _example["DEFAULT_AUTO_FIELD"]
+# A file, not memory: threads and processes share it.
+DATABASES = {"default": {**_example["DATABASES"]["default"], "TEST": {"NAME": str(VAR / "tests.sqlite3")}}}
+
 if address := os.environ.get("FIELDSTONE_POSTGRESQL_URL"):
     server = urlsplit(address)
     DATABASES["postgresql"] = {
@@ -43,4 +34,3 @@ if address := os.environ.get("FIELDSTONE_POSTGRESQL_URL"):
         "PASSWORD": server.password or "",
         "TEST": {"NAME": "fieldstone_tests"},
     }
-(ROOT / "var").mkdir(exist_ok=True)

@@ -1,8 +1,9 @@
 """What a field's value may be, and how fields become text and come back.
 
 A value is anything that Python's ``json`` writes: it comes back as ``json`` reads it, so tuples come back as
-lists and the keys of objects as strings, exactly as they did in the systems before this one. ``NaN`` and
-``Infinity`` are kept in Python's spelling: a block that computed one loses nothing.
+lists and the keys of objects as strings, exactly as they did in the systems before this one. Named tuples are
+written as objects: Open edX's stores use simplejson, which does so, and XBlock's ``ScoreField`` reads nothing else.
+``NaN`` and ``Infinity`` are kept in Python's spelling: a block that computed one loses nothing.
 
 The fields of a place are one JSON object whose values are *JSON text as strings*, ``{"attempts": "1"}``. A merge
 on the server then replaces whole values and never looks into them, so no engine can merge deeply, drop a null,
@@ -44,7 +45,18 @@ def encode_value(value: Any) -> str:
     Raises ``TypeError``, ``ValueError`` or ``RecursionError`` where ``json`` does; ``encode_changes`` names the
     place and the field.
     """
-    return _compact.encode(value)
+    return _compact.encode(_with_names(value))
+
+
+def _with_names(value: Any) -> Any:
+    """The value with an object in the place of each named tuple."""
+    if isinstance(value, dict):
+        return {key: _with_names(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _with_names(value._asdict())
+    if isinstance(value, list | tuple):
+        return [_with_names(item) for item in value]
+    return value
 
 
 def decode_value(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import namedtuple
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from fieldstone.values import DELETED
 from tests.conftest import each_engine, usage
 from tests.strategies import field_names, json_values
 
+Score = namedtuple("Score", ["raw_earned", "raw_possible"])
 A, B, C = usage("a"), usage("b"), usage("c", "html")
 
 
@@ -100,6 +102,17 @@ def test_values_come_back_equal_and_of_the_same_type(store, learner):
     fields = store.read(learner, [A])[A].fields
     for number, value in enumerate(PROBES):
         assert repr(fields[f"field {number}"]) == repr(value)
+
+
+@each_engine
+def test_named_tuples_are_stored_as_objects(store, learner):
+    """XBlock's ScoreField writes them, and reads only objects with both names; Open edX stores them so."""
+    store.save(learner, {A: {"score": Score(0.5, 1), "history": [Score(0, 1)], "plain": (1, 2)}})
+    assert fields_of(store, learner, A) == {
+        "score": {"raw_earned": 0.5, "raw_possible": 1},
+        "history": [{"raw_earned": 0, "raw_possible": 1}],
+        "plain": [1, 2],
+    }
 
 
 @each_engine

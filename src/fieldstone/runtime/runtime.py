@@ -154,9 +154,10 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
             arguments = f'<script type="json/xblock-args" class="xblock_json_init_args">{text}</script>'
         wrapped = Fragment(
             format_html(
-                '<div class="xblock xblock-v1 xblock-v1-{view} xblock-{view} xblock-{view}-{type}"{data}>',
+                '<div class="xblock xblock-v1 xblock-v1-{view} xblock-{view} xblock-{view}-{type}{more}"{data}>',
                 view=view,
                 type=known.block_type,
+                more=_platform_classes(block),
                 data=format_html_join("", ' data-{}="{}"', ((k, v) for k, v in data.items() if v is not None)),
             )
             + frag.body_html()
@@ -182,3 +183,11 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
     def publish(self, block: XBlock, event_type: str, event_data: dict[str, Any]) -> None:
         """Events go to the log ``fieldstone.events``, without what the learner wrote."""
         events.info("%s %s by learner %s", event_type, block.scope_ids.usage_id, self.learner.pk)
+
+
+def _platform_classes(block: XBlock) -> str:
+    """The classes that the style sheets of the blocks extracted from Open edX start from."""
+    if not getattr(block, "uses_xmodule_styles_setup", False):
+        return ""
+    cls = getattr(type(block), "unmixed_class", type(block))
+    return f" xmodule_display xmodule_{cls.__name__}"
