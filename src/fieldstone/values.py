@@ -2,7 +2,7 @@
 
 A value is anything that Python's ``json`` writes: it comes back as ``json`` reads it, so tuples come back as
 lists and the keys of objects as strings, exactly as they did in the systems before this one. Named tuples are
-written as objects: Open edX's stores use simplejson, which does so, and XBlock's ``ScoreField`` reads nothing else.
+written as objects: Open edX's stores do so (simplejson), and XBlock's ``ScoreField`` reads nothing else.
 ``NaN`` and ``Infinity`` are kept in Python's spelling: a block that computed one loses nothing.
 
 The fields of a place are one JSON object whose values are *JSON text as strings*, ``{"attempts": "1"}``. A merge

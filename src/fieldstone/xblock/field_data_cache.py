@@ -80,7 +80,7 @@ class FieldDataCache:
             self._check_learner(key)
             changes.setdefault(_place_of(key), {})[key.field_name] = value
         if self.read_only:
-            raise ReadOnlyError(f"This field data cache is read-only; {len(updates)} fields were not saved.")
+            raise ReadOnlyError("This field data cache is read-only: nothing was saved.")
         if self._batch is None:
             self._store_now(changes)
             return
