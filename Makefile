@@ -8,6 +8,9 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Of the package `fs`, which XBlock needs; constraints.txt pins the setuptools that it works with.
+export PYTHONWARNINGS := ignore:pkg_resources is deprecated
+
 .PHONY: help serve test check bench format constraints clean
 help:            ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

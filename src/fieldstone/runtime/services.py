@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 from opaque_keys.edx.keys import CourseKey
 from xblock.core import XBlock
-from xblock.reference.user_service import UserService, XBlockUser
 from xblock.runtime import NullI18nService
 
 from fieldstone.runtime.course import Course
@@ -24,27 +24,37 @@ _ANONYMOUS_ID = "edx-platform.anonymous_user_id"
 _DEPRECATED_ANONYMOUS_ID = "edx-platform.deprecated_anonymous_user_id"
 
 
-class LearnerService(UserService):  # type: ignore[misc]  # xblock publishes no types
+@dataclass(frozen=True)
+class CurrentUser:
+    """What blocks may know of the learner: the attributes of XBlock's own ``XBlockUser``."""
+
+    emails: list[str]
+    full_name: str
+    is_current_user: bool = True
+    opt_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+class LearnerService:
     """``user``: who is looking, under the names that Open edX gives the attributes."""
 
     def __init__(self, user: Any, course_key: CourseKey) -> None:
-        super().__init__()
         self._user = user
         self._course_key = course_key
 
-    def get_current_user(self) -> XBlockUser:
+    def get_current_user(self) -> CurrentUser:
         user = self._user
-        known = XBlockUser(is_current_user=True, emails=[user.email] if getattr(user, "email", "") else [])
-        known.full_name = user.get_full_name() if user.is_authenticated else None
-        known.opt_attrs = {
-            _IS_AUTHENTICATED: user.is_authenticated,
-            _IS_STAFF: bool(user.is_staff),
-            _USER_ID: user.pk,
-            _USERNAME: user.get_username(),
-            _ANONYMOUS_ID: self._anonymous_id(str(self._course_key)),
-            _DEPRECATED_ANONYMOUS_ID: self._anonymous_id(""),
-        }
-        return known
+        return CurrentUser(
+            emails=[user.email] if getattr(user, "email", "") else [],
+            full_name=user.get_full_name() if user.is_authenticated else "",
+            opt_attrs={
+                _IS_AUTHENTICATED: user.is_authenticated,
+                _IS_STAFF: bool(user.is_staff),
+                _USER_ID: user.pk,
+                _USERNAME: user.get_username(),
+                _ANONYMOUS_ID: self._anonymous_id(str(self._course_key)),
+                _DEPRECATED_ANONYMOUS_ID: self._anonymous_id(""),
+            },
+        )
 
     def _anonymous_id(self, course: str) -> str:
         """An id that does not tell who the learner is, the same every time: blocks send it to others' servers."""

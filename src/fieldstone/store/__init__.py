@@ -1,1 +1,20 @@
-"""The store: fields of places, for learners. ``Store`` is in ``fieldstone.store.store``."""
+"""The store: fields of places, for learners, on SQLite and PostgreSQL."""
+
+from fieldstone.store.places import Place, Preferences, Summary, UserInfo
+from fieldstone.store.states import Receipt, Revision, State, States
+from fieldstone.store.store import Store
+from fieldstone.values import DELETED, MISSING
+
+__all__ = [
+    "DELETED",
+    "MISSING",
+    "Place",
+    "Preferences",
+    "Receipt",
+    "Revision",
+    "State",
+    "States",
+    "Store",
+    "Summary",
+    "UserInfo",
+]

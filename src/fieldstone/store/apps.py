@@ -1,4 +1,7 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from fieldstone.store.usages import forget_all
 
 
 class StoreConfig(AppConfig):
@@ -8,9 +11,5 @@ class StoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from django.db.models.signals import post_migrate
-
-        from fieldstone.store.usages import forget_all
-
         # `migrate` and `flush` may have emptied the tables: ids known from before are then worth nothing.
         post_migrate.connect(forget_all, dispatch_uid="fieldstone.store.forget_all")

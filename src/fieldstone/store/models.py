@@ -12,12 +12,9 @@ from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from fieldstone.store import tables
+from fieldstone.store.tables import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH, KEY_LENGTH, ORIGIN_LENGTH
 from fieldstone.values import Fields
-
-KEY_LENGTH = 255
-FIELD_NAME_LENGTH = 255
-BLOCK_TYPE_LENGTH = 64
-ORIGIN_LENGTH = 64
 
 
 class EncodedFields(models.TextField):  # type: ignore[type-arg]  # generic only in the stubs
@@ -43,6 +40,9 @@ class LearningContext(models.Model):
     id = models.BigAutoField(primary_key=True)
     key = models.CharField(max_length=KEY_LENGTH, unique=True)
 
+    class Meta:
+        db_table = tables.CONTEXT
+
     def __str__(self) -> str:
         return self.key
 
@@ -54,6 +54,9 @@ class Usage(models.Model):
     context = models.ForeignKey(LearningContext, on_delete=models.PROTECT)
     key = models.CharField(max_length=KEY_LENGTH, unique=True)
     block_type = models.CharField(max_length=BLOCK_TYPE_LENGTH)
+
+    class Meta:
+        db_table = tables.USAGE
 
     def __str__(self) -> str:
         return self.key
@@ -74,6 +77,7 @@ class StudentModule(models.Model):
     modified = models.DateTimeField()
 
     class Meta:
+        db_table = tables.STATE
         indexes = [models.Index(fields=["usage", "student"], name="fieldstone_block_first")]
 
     def __str__(self) -> str:
@@ -98,6 +102,9 @@ class StudentModuleHistory(models.Model):
     max_grade = models.FloatField(null=True)
     actor_id = models.BigIntegerField(null=True)  # who wrote it, when that is not the learner
     origin = models.CharField(max_length=ORIGIN_LENGTH, default="")  # what wrote it: "handler:vote"
+
+    class Meta:
+        db_table = tables.HISTORY
 
     def __str__(self) -> str:
         return f"revision {self.revision} of learner {self.student_id} at usage {self.usage_id}"
@@ -125,6 +132,9 @@ class XModuleUserStateSummaryField(FieldRow):
     pk = models.CompositePrimaryKey("usage_id", "field_name")
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
 
+    class Meta(FieldRow.Meta):
+        db_table = tables.SUMMARY.name
+
 
 class XModuleStudentPrefsField(FieldRow):
     """A field of scope ``preferences``: one value of a learner for all blocks of a type."""
@@ -133,9 +143,15 @@ class XModuleStudentPrefsField(FieldRow):
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
     module_type = models.CharField(max_length=BLOCK_TYPE_LENGTH)
 
+    class Meta(FieldRow.Meta):
+        db_table = tables.PREFERENCES.name
+
 
 class XModuleStudentInfoField(FieldRow):
     """A field of scope ``user_info``: one value of a learner everywhere."""
 
     pk = models.CompositePrimaryKey("student_id", "field_name")
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
+
+    class Meta(FieldRow.Meta):
+        db_table = tables.USER_INFO.name

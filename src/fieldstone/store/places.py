@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import InvalidPlaceError
-from fieldstone.store.models import KEY_LENGTH
+from fieldstone.store.tables import KEY_LENGTH
 
 
 class Summary(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import InvalidPlaceError, InvalidValueError
-from fieldstone.store.models import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
+from fieldstone.store.tables import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH
 from fieldstone.values import encode_changes, encode_fields
 
 Encoded = dict[str, str | None]

@@ -15,11 +15,11 @@ from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import InvalidLearnerError
 from fieldstone.store.engines import engine_of
-from fieldstone.store.engines.base import PREFERENCES, SUMMARY, USER_INFO, FieldTable, StateRow, Write
-from fieldstone.store.models import ORIGIN_LENGTH, StudentModuleHistory, Usage
+from fieldstone.store.engines.base import StateRow, Write
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.store.plan import Plan
 from fieldstone.store.states import Receipt, Revision, State, States
+from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USAGE, USER_INFO, FieldTable
 from fieldstone.store.usages import KeyTable, intern_usages
 from fieldstone.values import DELETED, Fields, decode_value
 
@@ -73,7 +73,7 @@ class Store:
         self, cursor: CursorWrapper, learner_id: int, usages: Mapping[str, UsageKey], states: States
     ) -> None:
         engine = engine_of(connections[self.using])
-        table = KeyTable(Usage, self.using)
+        table = KeyTable(USAGE, self.using)
         ids = table.known(usages)
         if len(ids) == len(usages):
             keys = {usage_id: usages[text] for text, usage_id in ids.items()}
@@ -172,13 +172,14 @@ class Store:
 
     def history(self, learner: Any, usage_key: UsageKey) -> list[Revision]:
         """Every save of one learner's ``user_state`` at a block, latest first; one query."""
-        rows = StudentModuleHistory.objects.using(self.using).filter(
-            student_id=_learner_id(learner), usage__key=key_text(usage_key)
-        )
+        connection = connections[self.using]
+        engine = engine_of(connection)
+        with connection.cursor() as cursor:
+            rows = engine.read_history(cursor, _learner_id(learner), key_text(usage_key))
         return [
             Revision(
                 number=row.revision,
-                at=row.created,
+                at=engine.to_datetime(row.created),
                 origin=row.origin,
                 actor_id=row.actor_id,
                 changes={
@@ -186,7 +187,7 @@ class Store:
                     for name, text in json.loads(row.delta).items()
                 },
             )
-            for row in rows.order_by("-revision")
+            for row in rows
         ]
 
 

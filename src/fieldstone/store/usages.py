@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.store.engines import engine_of
-from fieldstone.store.models import LearningContext, Usage
+from fieldstone.store.tables import CONTEXT, USAGE
 
 Ids = dict[str, int]
 
@@ -40,8 +40,8 @@ class _Pending:
 class KeyTable:
     """The ids of the keys in one of the two interning tables, on one database alias."""
 
-    def __init__(self, model: type[LearningContext] | type[Usage], using: str) -> None:
-        self._table = model._meta.db_table
+    def __init__(self, table: str, using: str) -> None:
+        self._table = table
         self._connection = connections[using]
         self._engine = engine_of(self._connection)
         name = str(self._connection.settings_dict["NAME"])
@@ -49,11 +49,12 @@ class KeyTable:
 
     def known(self, keys: Iterable[str]) -> Ids:
         """Those of the ids that need no query."""
-        found = {key: self._known[key] for key in keys if key in self._known}
+        wanted = set(keys)
+        found = {key: self._known[key] for key in wanted if key in self._known}
         for entry in self._connection.run_on_commit:
             pending = entry[1]
             if isinstance(pending, _Pending) and pending.known is self._known:
-                found.update(pending.ids)
+                found.update((key, pending.ids[key]) for key in wanted & pending.ids.keys())
         return found
 
     def remember(self, ids: Ids) -> None:
@@ -62,7 +63,7 @@ class KeyTable:
             return
         if self._connection.in_atomic_block:
             transaction.on_commit(_Pending(self._known, ids), using=self._connection.alias)
-        else:
+        elif self._connection.get_autocommit():
             self._known.update(ids)
 
     def intern(self, rows: Mapping[str, tuple[Any, ...]], columns: tuple[str, ...]) -> Ids:
@@ -86,12 +87,12 @@ class KeyTable:
 
 def intern_usages(keys: Mapping[str, UsageKey], using: str) -> Ids:
     """The ids of usage keys, given by their text. Interns what the tables do not have yet."""
-    table = KeyTable(Usage, using)
+    table = KeyTable(USAGE, using)
     found = table.known(keys)
     if found.keys() >= keys.keys():
         return found
     contexts = {text: str(key.context_key) for text, key in keys.items() if text not in found}
-    context_ids = KeyTable(LearningContext, using).intern(dict.fromkeys(contexts.values(), ()), ())
+    context_ids = KeyTable(CONTEXT, using).intern(dict.fromkeys(contexts.values(), ()), ())
     return found | table.intern(
         {text: (context_ids[context], keys[text].block_type) for text, context in contexts.items()},
         ("context_id", "block_type"),

@@ -8,28 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple
 
-from django.db import models
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.models import (
-    LearningContext,
-    StudentModule,
-    StudentModuleHistory,
-    Usage,
-    XModuleStudentInfoField,
-    XModuleStudentPrefsField,
-    XModuleUserStateSummaryField,
-)
-
-
-def _table(model: type[models.Model]) -> str:
-    return model._meta.db_table
-
-
-CONTEXT = _table(LearningContext)
-USAGE = _table(Usage)
-STATE = _table(StudentModule)
-HISTORY = _table(StudentModuleHistory)
+from fieldstone.store.tables import HISTORY, USAGE, FieldTable
 
 
 class StateRow(NamedTuple):
@@ -47,6 +28,19 @@ class StateRow(NamedTuple):
 STATE_COLUMNS = ", ".join(StateRow._fields)
 
 
+class HistoryRow(NamedTuple):
+    """A row of ``StudentModuleHistory`` as the engine gives it: ``delta`` is text."""
+
+    revision: int
+    delta: str
+    created: Any
+    origin: str
+    actor_id: int | None
+
+
+HISTORY_COLUMNS = ", ".join(HistoryRow._fields)
+
+
 @dataclass(frozen=True)
 class Write:
     """What is the same for all rows of one save."""
@@ -56,18 +50,6 @@ class Write:
     actor_id: int | None
     origin: str
 
-
-@dataclass(frozen=True)
-class FieldTable:
-    """A table with a row per field; ``columns`` name the place in it."""
-
-    name: str
-    columns: tuple[str, ...]
-
-
-SUMMARY = FieldTable(_table(XModuleUserStateSummaryField), ("usage_id",))
-PREFERENCES = FieldTable(_table(XModuleStudentPrefsField), ("student_id", "module_type"))
-USER_INFO = FieldTable(_table(XModuleStudentInfoField), ("student_id",))
 
 FieldValue = tuple[tuple[Any, ...], str, str | None]
 """The place's values for ``FieldTable.columns``, the field's name, and its JSON text or ``None`` to delete it."""
@@ -102,6 +84,16 @@ class Engine(ABC):
     @abstractmethod
     def read_summaries(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
         """The ``user_state_summary`` fields of these usages in one query: ``(key, name, value, modified)``."""
+
+    def read_history(self, cursor: CursorWrapper, learner_id: int, key: str) -> list[HistoryRow]:
+        """The history of one learner at one usage, latest first."""
+        cursor.execute(
+            f"SELECT {HISTORY_COLUMNS} FROM {HISTORY}"
+            f' WHERE student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s)'
+            " ORDER BY revision DESC",
+            [learner_id, key],
+        )
+        return [HistoryRow(*row) for row in cursor.fetchall()]
 
     @abstractmethod
     def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:

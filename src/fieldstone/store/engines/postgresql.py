@@ -8,17 +8,8 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import (
-    HISTORY,
-    STATE,
-    STATE_COLUMNS,
-    SUMMARY,
-    USAGE,
-    Engine,
-    StateRow,
-    Write,
-    aware,
-)
+from fieldstone.store.engines.base import STATE_COLUMNS, Engine, StateRow, Write, aware
+from fieldstone.store.tables import HISTORY, STATE, SUMMARY, USAGE
 
 
 class PostgreSQL(Engine):

@@ -14,18 +14,9 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 from django.utils.dateparse import parse_datetime
 
-from fieldstone.store.engines.base import (
-    HISTORY,
-    STATE,
-    STATE_COLUMNS,
-    SUMMARY,
-    USAGE,
-    Engine,
-    StateRow,
-    Write,
-    aware,
-)
+from fieldstone.store.engines.base import STATE_COLUMNS, Engine, StateRow, Write, aware
 from fieldstone.store.engines.postgresql import upsert_ids
+from fieldstone.store.tables import HISTORY, STATE, SUMMARY, USAGE
 
 
 class SQLite(Engine):

@@ -1,0 +1,28 @@
+"""The names and limits of the tables, for statements and models alike; importing them touches no models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONTEXT = "fieldstone_learning_context"
+USAGE = "fieldstone_usage"
+STATE = "fieldstone_student_module"
+HISTORY = "fieldstone_student_module_history"
+
+
+@dataclass(frozen=True)
+class FieldTable:
+    """A table with a row per field; ``columns`` name the place in it."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+SUMMARY = FieldTable("fieldstone_user_state_summary", ("usage_id",))
+PREFERENCES = FieldTable("fieldstone_preferences", ("student_id", "module_type"))
+USER_INFO = FieldTable("fieldstone_user_info", ("student_id",))
+
+KEY_LENGTH = 255
+FIELD_NAME_LENGTH = 255
+BLOCK_TYPE_LENGTH = 64
+ORIGIN_LENGTH = 64

@@ -1,0 +1,97 @@
+"""The docs say what the code does: their code runs, their links lead somewhere, nothing is left out."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "example").rglob("*.md")])
+
+
+def test_the_readmes_code_prints_what_the_readme_says(tmp_path):
+    code, output = re.findall(r"```(?:python|text)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[:2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout == output, done.stderr
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{target} is not there"
+
+
+def test_every_setting_is_documented():
+    tree = ast.parse((ROOT / "src/fieldstone/conf.py").read_text())
+    names = {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_setting"
+    }
+    documented = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "docs/reference/settings.md").read_text(), re.M))
+    assert names == documented
+
+
+def test_every_command_is_documented():
+    text = (ROOT / "docs/reference/settings.md").read_text()
+    for command in (ROOT / "src").glob("fieldstone/*/management/commands/[!_]*.py"):
+        assert f"manage.py {command.stem}" in text
+
+
+def test_every_make_target_explains_itself():
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    shown = {line.split()[0] for line in done.stdout.splitlines()}
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert shown == set(phony)
+
+
+def test_the_package_has_no_assert():
+    """``python -O`` takes asserts out: what must hold is checked with an ``if``."""
+    for path in (ROOT / "src").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        lines = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+        assert not lines, f"{path}: {lines}"
+
+
+def test_importing_any_module_needs_neither_settings_nor_models():
+    import fieldstone
+
+    modules = [
+        module.name
+        for module in pkgutil.walk_packages(fieldstone.__path__, "fieldstone.")
+        if not re.search(r"\.(models|migrations)(\.|$)", module.name)
+    ]
+    assert len(modules) > 30
+    code = f"import importlib\nfor name in {modules!r}:\n    importlib.import_module(name)"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_store_pulls_in_no_extra():
+    code = """
+import sys, fieldstone.store
+extras = {"xblock", "web_fragments", "webob", "lxml", "rich", "django_htmx", "psycopg", "fs"}
+print(sorted(extras & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_nothing_names_a_machine_or_a_registry():
+    """No absolute path of a developer's machine, no host of a package registry, in any file that is kept."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    hosts = re.compile(r"pypi\.(org|python)|pythonhosted|registry\.npm|deb\.debian|index-url|/(root|home)/\w")
+    for name in tracked:
+        path = ROOT / name
+        if path.is_file() and path != Path(__file__) and path.suffix not in {".woff2", ".gif", ".png"}:
+            found = hosts.search(path.read_text(errors="replace"))
+            assert found is None, f"{name}: {found[0]}"
