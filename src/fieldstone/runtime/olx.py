@@ -75,11 +75,11 @@ class _Reader:
         if str(usage_key) in self.blocks:
             self.problem(node, f"<{node.tag}> {block_id!r} is in the course already; this one is left out")
             return None
-        title = definition.get("display_name") or node.tag.replace("_", " ").replace("-", " ").capitalize()
-        block = CourseBlock(usage_key, node.tag, parent, title)
-        self.blocks[str(usage_key)] = block
         settings = {str(name): value for name, value in definition.attrib.items()}
-        settings |= self.policy.get(f"{node.tag}/{block_id}", {})
+        settings |= self.policy_of(usage_key)
+        title = settings.get("display_name") or node.tag.replace("_", " ").replace("-", " ").capitalize()
+        block = CourseBlock(usage_key, node.tag, parent, str(title))
+        self.blocks[str(usage_key)] = block
         block.inheritable = {name: _setting(value) for name, value in settings.items() if name in INHERITED}
         if parent is not None:
             parent.children.append(block)
@@ -91,13 +91,18 @@ class _Reader:
         key = block.usage_key
         try:
             cls = self.runtime.mixologist.mix(block_class(block.block_type))
-            if cls.parse_xml.__func__ is XBlock.parse_xml.__func__:
-                # The plain reader makes a field of every attribute, and warns where the block has none for it.
+            plain = cls.parse_xml.__func__ is XBlock.parse_xml.__func__
+            if plain:
+                # It makes a field of every attribute, and warns where the block has none for it.
                 for name in set(definition.attrib) - set(cls.fields):
                     del definition.attrib[name]
             else:
                 definition.set("url_name", key.block_id)
             xblock = cls.parse_xml(definition, self.runtime, ScopeIds(None, block.block_type, key, key))
+            if plain:  # the readers of Open edX's own blocks ask for the policy themselves
+                for name, value in self.policy_of(key).items():
+                    if name in cls.fields:
+                        setattr(xblock, name, cls.fields[name].from_json(value))
             xblock.parent = block.parent.usage_key if block.parent else None
             xblock.save()
         except CourseError:
@@ -105,7 +110,7 @@ class _Reader:
         except Exception as error:  # whatever a published block raises: the others go on
             reason = str(error)
             if not isinstance(error, BlockUnavailableError):
-                log.exception("%s could not read its OLX", key)
+                log.info("%s could not read its OLX", key, exc_info=True)
                 reason = f"<{block.block_type}> could not read its OLX: {type(error).__name__}: {error}"
             block.unavailable = reason
             self.problem(definition, reason)
@@ -128,6 +133,10 @@ class _Reader:
             raise _error(root, f"<{node.tag}> is expected here, not <{root.tag}>")
         return root
 
+    def policy_of(self, usage_key: UsageKey) -> dict[str, Any]:
+        """The settings that policy.json has for a block; they go before those of its XML."""
+        return self.policy.get(f"{usage_key.block_type}/{usage_key.block_id}", {})
+
     def derived_id(self, node: etree._Element, parent: CourseBlock | None) -> str:
         """An id for a block without url_name, the same at every reading: state is kept under it."""
         above = parent.usage_key.block_id if parent else ""
@@ -146,9 +155,8 @@ class ParseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
             ids, ids, services={"field-data": AuthoredFieldData(reader.blocks)}, mixins=(InheritedSettings,)
         )
         self._reader = reader
-        self.resources_fs = OSFS(
-            str(reader.folder)
-        )  # html opens its .html through this; it cannot leave the folder
+        # Blocks open further files through this, as html does its .html; it cannot leave the folder.
+        self.resources_fs = OSFS(str(reader.folder))
 
     def add_node_as_child(self, block: XBlock, node: etree._Element) -> None:
         """Called by a container's ``parse_xml`` for each child."""
@@ -160,7 +168,7 @@ class ParseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
 
     def get_policy(self, usage_id: UsageKey) -> dict[str, Any]:
         """The settings that policy.json has for a block; Open edX's own blocks ask for them."""
-        return self._reader.policy.get(f"{usage_id.block_type}/{usage_id.block_id}", {})
+        return self._reader.policy_of(usage_id)
 
     def parse_asides(self, node: etree._Element, def_id: Any, usage_id: Any, id_generator: Any) -> list[Any]:
         """No asides are read from OLX."""
