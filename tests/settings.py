@@ -20,8 +20,10 @@ MIDDLEWARE = _example["MIDDLEWARE"]
 TEMPLATES = _example["TEMPLATES"]
 STATIC_URL = _example["STATIC_URL"]
 DEFAULT_AUTO_FIELD = _example["DEFAULT_AUTO_FIELD"]
-# A file, not memory: threads and processes share it.
-DATABASES = {"default": {**_example["DATABASES"]["default"], "TEST": {"NAME": str(VAR / "tests.sqlite3")}}}
+# A file, not memory: threads and processes share it. Named by process: two runs at once do not meet.
+DATABASES = {
+    "default": {**_example["DATABASES"]["default"], "TEST": {"NAME": str(VAR / f"tests-{os.getpid()}.sqlite3")}}
+}
 
 if address := os.environ.get("FIELDSTONE_POSTGRESQL_URL"):
     server = urlsplit(address)
@@ -32,5 +34,5 @@ if address := os.environ.get("FIELDSTONE_POSTGRESQL_URL"):
         "PORT": server.port,
         "USER": server.username,
         "PASSWORD": server.password or "",
-        "TEST": {"NAME": "fieldstone_tests"},
+        "TEST": {"NAME": f"fieldstone_tests_{os.getpid()}"},
     }

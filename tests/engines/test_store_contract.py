@@ -207,6 +207,23 @@ def test_a_failed_save_does_not_break_the_callers_transaction(store, learner, al
 
 
 @each_engine
+def test_a_failed_save_of_states_alone_does_not_break_the_callers_transaction(store, learner, alias):
+    """A save that is one statement has a savepoint too, where there is a transaction to protect."""
+    table = StudentModuleHistory._meta.db_table
+    store.save(learner, {A: {"x": 1}})
+    with transaction.atomic(alias):
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} RENAME TO hidden")
+        with pytest.raises(Error):
+            store.save(learner, {A: {"x": 2}})
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE hidden RENAME TO {table}")
+        store.save(learner, {A: {"y": 1}})
+    assert fields_of(store, learner, A) == {"x": 1, "y": 1}
+    assert replayed(store, learner, A) == {"x": 1, "y": 1}
+
+
+@each_engine
 def test_history_says_what_changed_when_and_by_whom(alias, learner, store):
     times = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)])
     store = Store(alias, clock=lambda: next(times))
@@ -239,6 +256,7 @@ def test_learners_are_kept_apart(store, learner):
     store.save(learner, {A: {"x": 1}, Preferences("html"): {"p": 1}, UserInfo(): {"u": 1}, Summary(A): {"n": 1}})
     states = store.read(learner + 1, [A, Preferences("html"), UserInfo(), Summary(A)])
     assert {place: dict(state.fields) for place, state in states.items()} == {Summary(A): {"n": 1}}
+    assert store.history(learner + 1, A) == []
 
 
 @each_engine

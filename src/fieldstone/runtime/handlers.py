@@ -17,10 +17,13 @@ from xblock.exceptions import (
     XBlockSaveError,
 )
 
+from fieldstone.errors import ReadOnlyError
 from fieldstone.runtime.runtime import CourseRuntime
 from fieldstone.runtime.structure import UnavailableBlock
 
 log = logging.getLogger(__name__)
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _WRONG_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 """What a handler raises that was sent JSON of another shape than it reads; blocks rarely check."""
@@ -34,6 +37,8 @@ def handle(
     404 for an unknown handler or thing, 400 for a body that the block cannot use, 403 for a write to what the
     course's author owns, 503 when nothing was saved because the store refused. All are logged.
     """
+    # A GET carries no CSRF token: another site's link could use up a learner's attempts.
+    runtime.field_data_cache.read_only = request.method in _SAFE_METHODS
     block = runtime.get_block(usage_key)
     if isinstance(block, UnavailableBlock):
         return _error(HTTPStatus.NOT_FOUND, block.reason)
@@ -51,6 +56,8 @@ def handle(
     except InvalidScopeError:
         log.warning("%s tried to write authored fields in %s", usage_key, name)
         return _error(HTTPStatus.FORBIDDEN, "The course's content cannot be changed here.")
+    except ReadOnlyError:
+        return _error(HTTPStatus.METHOD_NOT_ALLOWED, "What this handler does is stored: send a POST.")
     except (XBlockSaveError, KeyValueMultiSaveError):
         log.exception("%s: nothing was saved by %s", usage_key, name)
         return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Your answer was not saved. Please try again.")

@@ -20,12 +20,13 @@ from xblock.core import XBlock
 from xblock.fields import ScopeIds
 from xblock.runtime import Runtime
 
-from fieldstone.errors import CourseError
+from fieldstone.errors import CourseError, InvalidPlaceError
 from fieldstone.runtime.block_types import block_class
 from fieldstone.runtime.course import AuthoredFieldData, Course, CourseBlock
 from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import INHERITED, InheritedSettings
 from fieldstone.runtime.structure import STRUCTURE, BlockUnavailableError
+from fieldstone.store.places import key_text
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class _Reader:
         """Read the block at a node, and through its ``parse_xml`` those below it. ``None``: there already."""
         definition = self.definition_of(node)
         block_id = node.get("url_name") or self.derived_id(node, parent)
-        usage_key: UsageKey = self.key.make_usage_key(node.tag, block_id)  # type: ignore[no-untyped-call]
+        usage_key = self.usage_key(node, block_id)
+        if usage_key is None:
+            return None
         if str(usage_key) in self.blocks:
             self.problem(node, f"<{node.tag}> {block_id!r} is in the course already; this one is left out")
             return None
@@ -85,6 +88,16 @@ class _Reader:
             parent.children.append(block)
         self.load(definition, block)
         return block
+
+    def usage_key(self, node: etree._Element, block_id: str) -> UsageKey | None:
+        """The key of a block; ``None``, and a problem noted, when it could not be one that the store keeps."""
+        try:
+            key: UsageKey = self.key.make_usage_key(node.tag, block_id)  # type: ignore[no-untyped-call]
+            key_text(key)
+        except (InvalidKeyError, InvalidPlaceError) as error:
+            self.problem(node, f"url_name {block_id!r} makes no usage key ({error}); this block is left out")
+            return None
+        return key
 
     def load(self, definition: etree._Element, block: CourseBlock) -> None:
         """Have the block's class read its definition into the authored field data."""

@@ -25,7 +25,7 @@ def open_resource(block_type: str, uri: str) -> IO[bytes]:
         uri = uri.removeprefix(f"{package[-2]}/")
     try:
         opened: IO[bytes] = cls.open_local_resource(uri)
-    except (IsADirectoryError, NotADirectoryError) as error:
+    except (IsADirectoryError, NotADirectoryError, ValueError) as error:  # ValueError: U+0000 in the name
         raise FileNotFoundError(uri) from error
     if not uri.endswith(".css"):
         return opened

@@ -93,7 +93,7 @@ class ReplaceUrlsService:
         return text if static_replace_only else self._JUMP.sub(self._jump, text)
 
     def _static(self, match: re.Match[str]) -> str:
-        if not (self._folder / match["name"]).is_file():
+        if ".." in match["name"].split("/") or not (self._folder / match["name"]).is_file():
             return match[0]
         return match["quote"] + self._asset_url(match["name"])
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import mimetypes
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import SuspiciousFileOperation
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,7 +16,7 @@ from django.utils._os import safe_join
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
-from fieldstone.errors import NoSuchBlockError
+from fieldstone.errors import CourseError, NoSuchBlockError
 from fieldstone.runtime.handlers import handle
 from fieldstone.runtime.resources import DisallowedFileError, open_resource
 from fieldstone.runtime.structure import BlockUnavailableError
@@ -29,12 +30,14 @@ from fieldstone.workbench.security import block_content, block_page, no_block_pa
 
 
 def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    course = current_course()
-    shown = {
-        "title": course.root.title,
-        "key": str(course.key),
-        "block_count": len(course.blocks),
-    }
+    try:
+        course = current_course()
+    except (CourseError, ImproperlyConfigured):
+        if template != "error.html":  # the page that reports it does without
+            raise
+        shown = {}
+    else:
+        shown = {"title": course.root.title, "key": str(course.key), "block_count": len(course.blocks)}
     learner = request.user.get_username() if request.user.is_authenticated else None
     return render(
         request, f"workbench/{template}", {"course": shown, "learner": learner, **context}, status=status
@@ -150,7 +153,11 @@ def resource(request: HttpRequest, block_type: str, uri: str) -> HttpResponseBas
 def asset(request: HttpRequest, name: str) -> HttpResponseBase:
     """A file of the course's static folder."""
     try:
-        return FileResponse(open(safe_join(str(current_course().folder / "static"), name), "rb"))  # noqa: PTH123
+        folder = current_course().folder / "static"
+        path = Path(safe_join(str(folder), name)).resolve()
+        if not path.is_relative_to(folder.resolve()):  # a symbolic link: a course is somebody's upload
+            raise SuspiciousFileOperation(name)
+        return FileResponse(path.open("rb"))
     except (OSError, SuspiciousFileOperation, ValueError) as error:
         raise Http404(f"The course has no file {name}.") from error
 

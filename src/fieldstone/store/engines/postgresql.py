@@ -27,14 +27,14 @@ class PostgreSQL(Engine):
         return [StateRow(*row) for row in cursor.fetchall()]
 
     # `||` and jsonb_strip_nulls look only at the top level here, since every value is a string: an exact replace.
-    # ORDER BY: two saves of the same blocks take their row locks in the same order and cannot deadlock.
+    # Row locks are taken in the order of the arrays, which is sorted: see Store._write.
     # The history joins the rows that were really written, so their revisions are those of this very save.
     _SAVE = f"""
         WITH incoming (usage_id, delta) AS (
             SELECT * FROM unnest(%s::bigint[], %s::jsonb[])
         ), saved AS (
             INSERT INTO {STATE} AS stored (student_id, usage_id, fields, revision, done, created, modified)
-            SELECT %s, usage_id, delta, 1, 'na', %s, %s FROM incoming ORDER BY usage_id
+            SELECT %s, usage_id, delta, 1, 'na', %s, %s FROM incoming
             ON CONFLICT (student_id, usage_id) DO UPDATE SET
                 fields = jsonb_strip_nulls(stored.fields || excluded.fields),
                 revision = stored.revision + 1,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -33,6 +34,8 @@ class Command(BaseCommand):
             settings.FIELDSTONE = {**getattr(settings, "FIELDSTONE", {}), "COURSE": Path(course)}
         try:
             opened = current_course()
+        except ImproperlyConfigured as error:
+            raise CommandError(f"{error} Or name one: --course FOLDER.") from error
         except CourseError as error:
             raise CommandError(f"The course cannot be read.\n{error}") from error
         call_command("migrate", verbosity=0)

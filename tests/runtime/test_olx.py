@@ -1,0 +1,338 @@
+"""Reading courses in OLX: what becomes of good files, and what is said of bad ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+
+from fieldstone.errors import CourseError, NoSuchBlockError
+from fieldstone.runtime.olx import read_course
+from fieldstone.workbench.courses import current_course, outline
+from tests.runtime.courses import COURSE_XML, course_files, course_of, key_in, runtime, unit_of
+
+DEMO_COURSE = Path(__file__).parents[3] / "shared" / "courses" / "openedx-demo-course"
+PROBLEM = (
+    "<multiplechoiceresponse><choicegroup>"
+    '<choice correct="true">Yes</choice><choice correct="false">No</choice>'
+    "</choicegroup></multiplechoiceresponse>"
+)
+
+
+def names(course):
+    return [f"{block.block_type}/{block.usage_key.block_id}" for block in course.root.descendants()]
+
+
+def block_of(course, block_type, block_id):
+    """The block as its class sees it; nobody is looking."""
+    return runtime(course, AnonymousUser()).get_block(key_in(course, block_type, block_id))
+
+
+# Where blocks are defined
+
+
+def test_pointers_and_inline_blocks_make_one_tree_in_the_files_order(tmp_path):
+    course = read_course(
+        course_files(
+            tmp_path,
+            {
+                "course.xml": '<course org="Org" course="Course" url_name="run"/>',
+                "course/run.xml": '<course display_name="A course"><chapter url_name="one"/>'
+                '<chapter url_name="two" display_name="Two"><sequential url_name="inside"/></chapter></course>',
+                "chapter/one.xml": '<chapter display_name="One"><sequential url_name="s"/></chapter>',
+                "sequential/s.xml": '<sequential><vertical url_name="v">'
+                '<html url_name="text"><p>Words</p></html></vertical></sequential>',
+                "sequential/inside.xml": "<sequential/>",
+            },
+        )
+    )
+    assert str(course.key) == "course-v1:Org+Course+run"
+    assert course.root.title == "A course"
+    assert names(course) == [
+        "chapter/one", "sequential/s", "vertical/v", "html/text", "chapter/two", "sequential/inside",
+    ]  # fmt: skip
+    assert [chapter.title for chapter in course.root.children] == ["One", "Two"]
+    assert block_of(course, "html", "text").data == "<p>Words</p>"
+    assert course.problems == []
+
+
+def test_a_colon_in_a_name_is_a_slash_in_the_path(tmp_path):
+    course = course_of(
+        tmp_path, '<chapter url_name="week:one"/>', {"chapter/week/one.xml": '<chapter display_name="Week one"/>'}
+    )
+    assert names(course) == ["chapter/week:one"]
+    assert course.root.children[0].title == "Week one"
+
+
+def test_children_and_parents_know_each_other(tmp_path):
+    course = unit_of(tmp_path, '<html url_name="a">A</html><html url_name="b">B</html>')
+    unit = block_of(course, "vertical", "unit")
+    assert unit.children == [key_in(course, "html", "a"), key_in(course, "html", "b")]
+    assert [child.get_parent().scope_ids.usage_id for child in unit.get_children()] == [
+        unit.scope_ids.usage_id
+    ] * 2
+
+
+def test_derived_ids_are_distinct_and_the_same_at_every_reading(tmp_path):
+    """State is kept under them."""
+    unit_of(tmp_path, f"<html>A</html><html>B</html><problem>{PROBLEM}</problem><html url_name='named'>C</html>")
+    first, second = read_course(tmp_path), read_course(tmp_path)
+    assert names(first) == names(second)
+    assert len(set(names(first))) == 7
+    assert names(first)[-1] == "html/named"
+
+
+def test_what_is_no_block_is_left_out(tmp_path):
+    body = (
+        '<!-- a comment --><wiki slug="w"/><textbook title="t"/><pdf_textbook/><html_textbook/><?pi x?>'
+        '<chapter url_name="c"><!-- another --><sequential/></chapter>text'
+    )
+    course = course_of(tmp_path, body)
+    assert names(course) == ["chapter/c", "sequential/c-sequential-0"]
+    assert course.problems == []
+
+
+def test_the_second_of_two_blocks_of_one_name_is_left_out_and_named(tmp_path):
+    course = unit_of(tmp_path, '\n<html url_name="h">first</html>\n<html url_name="h">second</html>')
+    assert names(course)[-1] == "html/h"
+    assert names(course).count("html/h") == 1
+    assert block_of(course, "html", "h").data == "first"
+    (problem,) = course.problems
+    assert f"{tmp_path / 'course.xml'}, line 3: " in problem
+    assert "'h' is in the course already" in problem
+
+
+def test_a_block_that_holds_itself_is_read_once(tmp_path):
+    course = course_of(
+        tmp_path,
+        '<chapter url_name="c"/>',
+        {
+            "chapter/c.xml": '<chapter><sequential url_name="s"/></chapter>',
+            "sequential/s.xml": '<sequential><chapter url_name="c"/></sequential>',
+        },
+    )
+    assert names(course) == ["chapter/c", "sequential/s"]
+    assert len(course.problems) == 1
+
+
+def test_a_block_that_the_course_does_not_have_is_an_error(tmp_path):
+    course = course_of(tmp_path, "<chapter/>")
+    with pytest.raises(NoSuchBlockError, match="The course has no block block-v1:Org"):
+        course.block(key_in(course, "html", "h"))
+
+
+# Settings
+
+
+@pytest.mark.parametrize("where", ["attributes", "policy.json"])
+def test_settings_of_a_chapter_reach_the_problems_below_it(tmp_path, where):
+    settings = {"max_attempts": 3, "showanswer": "never", "graded": True, "show_reset_button": True}
+    attributes = " ".join(f'{name}="{str(value).lower()}"' for name, value in settings.items())
+    inside = (
+        f'<sequential url_name="s"><vertical><problem url_name="p">{PROBLEM}</problem></vertical></sequential>'
+    )
+    if where == "attributes":
+        course = course_of(tmp_path, f'<chapter url_name="c" {attributes}>{inside}</chapter>')
+    else:
+        policy = {"policies/run/policy.json": json.dumps({"chapter/c": settings})}
+        course = course_of(tmp_path, f'<chapter url_name="c">{inside}</chapter>', policy)
+    problem = block_of(course, "problem", "p")
+    assert {name: getattr(problem, name) for name in settings} == settings
+
+
+def test_the_nearest_setting_wins_and_a_blocks_own_over_all(tmp_path):
+    course = course_of(
+        tmp_path,
+        f'<chapter max_attempts="3" showanswer="never"><sequential max_attempts="4"><vertical>'
+        f'<problem url_name="near">{PROBLEM}</problem>'
+        f'<problem url_name="own" max_attempts="5">{PROBLEM}</problem></vertical></sequential></chapter>'
+        f'<chapter><sequential><vertical><problem url_name="beside">{PROBLEM}</problem></vertical></sequential>'
+        "</chapter>",
+    )
+    assert block_of(course, "problem", "near").max_attempts == 4
+    assert block_of(course, "problem", "near").showanswer == "never"
+    assert block_of(course, "problem", "own").max_attempts == 5
+    assert block_of(course, "problem", "beside").max_attempts is None
+    assert block_of(course, "problem", "beside").showanswer == "finished"
+
+
+def test_a_blocks_own_policy_wins_over_its_attributes(tmp_path):
+    """Open edX reads it so."""
+    policy = {"problem/p": {"max_attempts": 7, "display_name": "From policy"}}
+    course = course_of(
+        tmp_path,
+        f'<chapter><sequential><vertical><problem url_name="p" max_attempts="2">{PROBLEM}</problem>'
+        "</vertical></sequential></chapter>",
+        {"policies/run/policy.json": json.dumps(policy)},
+    )
+    problem = block_of(course, "problem", "p")
+    assert (problem.max_attempts, problem.display_name) == (7, "From policy")
+
+
+@pytest.mark.parametrize("block_type", ["course", "chapter"])
+def test_the_policy_of_a_container_names_it(tmp_path, block_type):
+    """Older exports have a course's name there alone."""
+    block_id = {"course": "run", "chapter": "c"}[block_type]
+    policy = {"policies/run/policy.json": json.dumps({f"{block_type}/{block_id}": {"display_name": "Named"}})}
+    course = course_of(tmp_path, '<chapter url_name="c"><sequential/></chapter>', policy)
+    assert course.block(key_in(course, block_type, block_id)).title == "Named"
+    assert block_of(course, block_type, block_id).display_name == "Named"
+
+
+# What is wrong with a course
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "words"),
+    [
+        ({}, "course.xml", "missing"),
+        ({"course.xml": "<course>\n<chapter>\n</course>"}, "course.xml, line 3", "chapter"),
+        ({"course.xml": ""}, "course.xml, line 1", "empty"),
+        ({"course.xml": "<library/>"}, "course.xml, line 1", "the root must be <course"),
+        ({"course.xml": '<course org="O" course="C"/>'}, "course.xml, line 1", "url_name"),
+        ({"course.xml": '<course org="O O" course="C" url_name="r"/>'}, "course.xml, line 1", "course key"),
+        (
+            {"course.xml": COURSE_XML.format('\n<chapter url_name="gone"/>')},
+            "course.xml, line 2",
+            "chapter/gone.xml, which is missing",
+        ),
+        (
+            {"course.xml": COURSE_XML.format('<chapter url_name="c"/>'), "chapter/c.xml": "\n\n<sequential/>"},
+            "chapter/c.xml, line 3",
+            "<chapter> is expected here, not <sequential>",
+        ),
+        (
+            {"course.xml": COURSE_XML.format('<chapter url_name="c"/>'), "chapter/c.xml": "<chapter>\n<oops"},
+            "chapter/c.xml, line 2",
+            "",
+        ),
+        (
+            {"course.xml": COURSE_XML.format(""), "policies/run/policy.json": '{\n"a": nonsense}'},
+            "policies/run/policy.json, line 2",
+            "not JSON",
+        ),
+        (
+            {"course.xml": COURSE_XML.format(""), "policies/run/policy.json": "[1]"},
+            "policies/run/policy.json",
+            "an object of objects is expected",
+        ),
+    ],
+)
+def test_the_error_names_the_file_the_line_and_what_is_wrong(tmp_path, files, where, words):
+    course_files(tmp_path, files)
+    with pytest.raises(CourseError) as raised:
+        read_course(tmp_path)
+    assert str(raised.value).startswith(f"{tmp_path / where}: ")
+    assert words in str(raised.value)
+
+
+def test_a_missing_pointer_deep_in_the_course_names_the_file_that_points(tmp_path):
+    with pytest.raises(CourseError) as raised:
+        course_of(
+            tmp_path,
+            '<chapter url_name="c"/>',
+            {"chapter/c.xml": '<chapter>\n<sequential url_name="s"/></chapter>'},
+        )
+    assert str(raised.value).startswith(f"{tmp_path / 'chapter/c.xml'}, line 2: ")
+    assert str(tmp_path / "sequential/s.xml") in str(raised.value)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(CourseError, match=f"{tmp_path / 'nowhere'}: there is no such folder"):
+        read_course(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("block", ["chapter", "problem"])
+def test_a_pointer_does_not_leave_the_folder(tmp_path, block):
+    (tmp_path / "secret.xml").write_text(f'<{block} display_name="SECRET"/>')
+    inside = f'<{block} url_name="../../secret"/>'
+    with pytest.raises(CourseError, match=r"line 1: url_name .* points outside the course's folder"):
+        course_of(tmp_path / "course", f"<chapter><sequential>{inside}</sequential></chapter>")
+
+
+@pytest.mark.parametrize("block_type", ["html", "problem"])
+def test_a_file_that_a_block_names_is_not_read_outside_the_folder(tmp_path, block_type):
+    for ending in ("html", "xml"):
+        (tmp_path / f"secret.{ending}").write_text(f"<{block_type}>SECRET</{block_type}>")
+    course = unit_of(tmp_path / "course", f'<{block_type} url_name="h" filename="../secret"/>')
+    block = course.block(key_in(course, block_type, "h"))
+    assert block.unavailable
+    assert "SECRET" not in repr(block)
+
+
+@pytest.mark.parametrize("block_type", ["html", "problem", "poll"])
+def test_entities_are_not_expanded_in_text(tmp_path, block_type):
+    """Neither a file's content nor the small start of a bomb gets into what a block stores."""
+    (tmp_path / "secret.txt").write_text("SECRET")
+    head = (
+        f'<!DOCTYPE course [<!ENTITY out SYSTEM "{(tmp_path / "secret.txt").as_uri()}"><!ENTITY in "EXPANDED">]>'
+    )
+    body = f'<chapter><sequential><vertical><{block_type} url_name="e"><p>&out;&in;</p></{block_type}>'
+    text = head + COURSE_XML.format(f"{body}</vertical></sequential></chapter>")
+    course = read_course(course_files(tmp_path / "course", {"course.xml": text}))
+    stored = repr([block.authored for block in course.root.descendants()])
+    assert "SECRET" not in stored
+    assert "EXPANDED" not in stored
+
+
+@pytest.mark.parametrize("body", ['<chapter display_name="&a9;"/>', "<chapter>&a9;</chapter>"])
+def test_a_bomb_of_entities_is_an_error(tmp_path, body):
+    entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    text = f'<!DOCTYPE course [<!ENTITY a0 "boom">{entities}]>{COURSE_XML.format(body)}'
+    with pytest.raises(CourseError, match="amplification"):
+        read_course(course_files(tmp_path, {"course.xml": text}))
+
+
+# Blocks that cannot be loaded
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        ("no-such-block", "No installed package provides <no-such-block>"),
+        ("test-not-importable", "The package of <test-not-importable> cannot be imported: ModuleNotFoundError"),
+        ("test-unparsable", "could not read its OLX: ValueError: no <question> in it"),
+    ],
+)
+def test_a_block_that_cannot_be_loaded_does_not_stop_the_others(tmp_path, odd_blocks, tag, reason):
+    course = unit_of(tmp_path, f'<html url_name="a">A</html>\n<{tag} url_name="x"/>\n<html url_name="b">B</html>')
+    assert names(course)[-3:] == ["html/a", f"{tag}/x", "html/b"]
+    assert reason in course.block(key_in(course, tag, "x")).unavailable
+    (problem,) = course.problems
+    assert problem.startswith(f"{tmp_path / 'course.xml'}, line 2: ")
+    assert reason in problem
+    assert block_of(course, "html", "b").data == "B"
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "a+b", "n" * 300], ids=["space", "slash", "plus", "too long"])
+def test_a_name_that_makes_no_key_leaves_out_that_block_only(tmp_path, name):
+    """Keys of more than 255 characters cannot be stored."""
+    course = unit_of(tmp_path, f'<html url_name="a">A</html>\n<html url_name="{name}">B</html><html>C</html>')
+    assert names(course)[:4] == ["chapter/chapter", "sequential/section", "vertical/unit", "html/a"]
+    assert len(names(course)) == 5
+    (problem,) = course.problems
+    assert problem.startswith(f"{tmp_path / 'course.xml'}, line 2: ")
+
+
+# Whole courses
+
+
+def test_the_example_course_has_no_problems():
+    course = current_course()
+    assert course.problems == []
+    assert len(course.blocks) == 75
+    assert course.root.title == "How memory works"
+
+
+@pytest.mark.skipif(not DEMO_COURSE.is_dir(), reason="Open edX's demo course is not here")
+def test_open_edxs_demo_course_is_read_but_for_what_is_not_installed():
+    course = read_course(DEMO_COURSE)
+    assert len(course.blocks) >= 390
+    known = ("<openassessment>", "<edx_sga>", "<staffgradedxblock>", "<library_content>", "edxval")
+    assert [problem for problem in course.problems if not any(name in problem for name in known)] == []
+    assert (
+        sum(len(section.units) for chapter in outline(course, AnonymousUser()) for section in chapter.sections)
+        > 50
+    )
