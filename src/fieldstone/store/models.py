@@ -17,13 +17,6 @@ from fieldstone.store.tables import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH, KEY_LE
 from fieldstone.values import Fields
 
 
-class EncodedFields(models.TextField):  # type: ignore[type-arg]  # generic only in the stubs
-    """Text of ``fieldstone.values``: an object of JSON texts. The engine's JSON type where one merges natively."""
-
-    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
-        return "jsonb" if connection.vendor == "postgresql" else super().db_type(connection)
-
-
 class BigForeignKey(models.ForeignKey):  # type: ignore[type-arg]  # generic only in the stubs
     """A foreign key that is a bigint whatever the key it points to, so that one statement serves every project."""
 
@@ -68,7 +61,7 @@ class StudentModule(models.Model):
     pk = models.CompositePrimaryKey("student_id", "usage_id")
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
-    fields = EncodedFields(default="{}")
+    fields = models.TextField(default="{}")  # text of fieldstone.values
     revision = models.BigIntegerField(default=1)
     grade = models.FloatField(null=True)
     max_grade = models.FloatField(null=True)
@@ -96,7 +89,7 @@ class StudentModuleHistory(models.Model):
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
     revision = models.BigIntegerField()
-    delta = EncodedFields()
+    delta = models.TextField()
     created = models.DateTimeField()
     grade = models.FloatField(null=True)
     max_grade = models.FloatField(null=True)

@@ -5,7 +5,7 @@ A usage key itself is the place of ``user_state``. The other three scopes have a
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from opaque_keys.edx.keys import UsageKey
 
@@ -46,3 +46,16 @@ def key_text(usage_key: UsageKey) -> str:
     if len(text) > KEY_LENGTH:
         raise InvalidPlaceError(f"The usage key {text} is longer than {KEY_LENGTH} characters.")
     return text
+
+
+PlaceName: TypeAlias = str | tuple[Any, ...]
+"""What a place is looked up by: hashing a usage key itself costs more than fetching its row."""
+
+
+def name_of(place: Place) -> PlaceName:
+    """The name of a place: the text of a usage key, or the kind of the place and what it is of."""
+    if isinstance(place, Summary):
+        return Summary, key_text(place.usage_key)
+    if isinstance(place, Preferences | UserInfo):
+        return type(place), *place
+    return key_text(place)

@@ -9,6 +9,7 @@ from typing import Any
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import InvalidPlaceError, InvalidValueError
+from fieldstone.store.engines.base import Engine
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.store.tables import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH
 from fieldstone.values import encode_changes, encode_fields
@@ -35,10 +36,21 @@ class Plan:
                 plan._add(place, encode_changes(place, fields))
         return plan
 
-    @property
-    def rows_per_field(self) -> bool:
-        """Whether it touches a scope that keeps a row per field."""
-        return bool(self.summaries or self.preferences or self.user_info)
+    def __bool__(self) -> bool:
+        return bool(self.states or self.field_tables())
+
+    def field_tables(self) -> list[Mapping[str, Encoded]]:
+        """The changes of each scope with a row per field that is touched."""
+        return [table for table in (self.summaries, self.preferences, {"": self.user_info}) if any(table.values())]
+
+    def statements(self, engine: Engine) -> int:
+        """How many statements the save takes: one of ``Engine.save_fields`` for sets, one for deletes."""
+        of_fields = (
+            any((text is None) is deletes for fields in table.values() for text in fields.values())
+            for table in self.field_tables()
+            for deletes in (True, False)
+        )
+        return sum(of_fields) + (engine.statements_to_save_states if self.states else 0)
 
     def _add(self, place: Place, encoded: Encoded) -> None:
         if not isinstance(place, Summary | Preferences | UserInfo):

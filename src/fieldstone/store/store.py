@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,12 @@ from django.utils import timezone
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import InvalidLearnerError
-from fieldstone.store.engines import engine_of
-from fieldstone.store.engines.base import StateRow, Write
-from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
+from fieldstone.store.engines import Engine, engine_of
+from fieldstone.store.engines.base import Write
+from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, key_text, name_of
 from fieldstone.store.plan import Plan
 from fieldstone.store.states import Receipt, Revision, State, States
-from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USAGE, USER_INFO, FieldTable
+from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USAGE, USER_INFO
 from fieldstone.store.usages import KeyTable, intern_usages
 from fieldstone.values import DELETED, Fields, decode_value
 
@@ -53,61 +53,73 @@ class Store:
             else:
                 usages[key_text(place)] = place
         states = States()
-        connection = connections[self.using]
-        with connection.cursor() as cursor:
+        with connections[self.using].cursor() as cursor:
             if usages:
                 self._read_states(cursor, learner_id, usages, states)
             if summaries:
-                rows = engine_of(connection).read_summaries(cursor, list(summaries))
-                self._add_fields(states, ((Summary(summaries[key]), *field) for key, *field in rows))
+                self._read_summaries(cursor, summaries, states)
             block_types = {place.block_type for place in rest if isinstance(place, Preferences)}
             if block_types:
-                found = self._read_fields(cursor, PREFERENCES, [(learner_id, t) for t in sorted(block_types)])
-                self._add_fields(states, ((Preferences(block_type), *field) for _, block_type, *field in found))
+                rows = self._engine.read_fields(
+                    cursor, PREFERENCES, [(learner_id, t) for t in sorted(block_types)]
+                )
+                self._add_fields(states, ((Preferences(block_type), *field) for _, block_type, *field in rows))
             if any(isinstance(place, UserInfo) for place in rest):
-                found = self._read_fields(cursor, USER_INFO, [(learner_id,)])
-                self._add_fields(states, ((UserInfo(), *field) for _, *field in found))
+                rows = self._engine.read_fields(cursor, USER_INFO, [(learner_id,)])
+                self._add_fields(states, ((UserInfo(), *field) for _, *field in rows))
         return states
+
+    @property
+    def _engine(self) -> Engine:
+        return engine_of(connections[self.using])
 
     def _read_states(
         self, cursor: CursorWrapper, learner_id: int, usages: Mapping[str, UsageKey], states: States
     ) -> None:
-        engine = engine_of(connections[self.using])
         table = KeyTable(USAGE, self.using)
         ids = table.known(usages)
         if len(ids) == len(usages):
-            keys = {usage_id: usages[text] for text, usage_id in ids.items()}
-            for row in engine.read_states(cursor, learner_id, list(keys)):
-                states.add(keys[row.usage_id], self._state(row))
+            texts = {usage_id: text for text, usage_id in ids.items()}
+            self._add_states(states, usages, texts, self._engine.read_states(cursor, learner_id, list(texts)))
             return
-        fresh = {}
-        for text, usage_id, row in engine.read_states_by_key(cursor, learner_id, list(usages)):
-            if text not in ids:
-                fresh[text] = usage_id
-            if row is not None:
-                states.add(usages[text], self._state(row))
-        table.remember(fresh)
+        rows = self._engine.read_states_by_key(cursor, learner_id, list(usages))
+        texts = {usage_id: text for text, usage_id, *_ in rows}
+        self._add_states(states, usages, texts, [row for _, *row in rows if row[1] is not None])
+        table.remember({text: usage_id for usage_id, text in texts.items() if text not in ids})
 
-    def _read_fields(
-        self, cursor: CursorWrapper, table: FieldTable, places: list[tuple[Any, ...]]
-    ) -> list[tuple[Any, ...]]:
-        return engine_of(connections[self.using]).read_fields(cursor, table, places)
+    def _add_states(
+        self,
+        states: States,
+        usages: Mapping[str, UsageKey],
+        texts: Mapping[int, str],
+        rows: Iterable[Sequence[Any]],
+    ) -> None:
+        """Put ``StateRow``s in, given the texts of their ids and the keys of those texts."""
+        to_datetime, from_text = self._engine.to_datetime, Fields.from_text
+        for usage_id, fields, revision, modified, grade, max_grade, done in rows:
+            text = texts[usage_id]
+            state = State(from_text(fields), to_datetime(modified), revision, grade, max_grade, done)
+            states.add(usages[text], text, state)
+
+    def _read_summaries(self, cursor: CursorWrapper, usages: Mapping[str, UsageKey], states: States) -> None:
+        ids = KeyTable(USAGE, self.using).known(usages)
+        if len(ids) == len(usages):
+            places = {usage_id: Summary(usages[text]) for text, usage_id in ids.items()}
+            rows = self._engine.read_summaries(cursor, list(places))
+            self._add_fields(states, ((places[usage_id], *field) for usage_id, *field in rows))
+        else:
+            rows = self._engine.read_summaries_by_key(cursor, list(usages))
+            self._add_fields(states, ((Summary(usages[text]), *field) for text, *field in rows))
 
     def _add_fields(self, states: States, rows: Iterable[tuple[Any, ...]]) -> None:
         """Put rows of ``(place, field name, value, modified)`` together, a state per place."""
-        to_datetime = engine_of(connections[self.using]).to_datetime
-        found: dict[str, tuple[Place, dict[str, str], datetime]] = {}
+        found: dict[PlaceName, tuple[Place, dict[str, str], list[Any]]] = {}
         for place, name, value, modified in rows:
-            at = to_datetime(modified)
-            _, fields, latest = found.get(str(place), (place, {}, at))
+            _, fields, times = found.setdefault(name_of(place), (place, {}, []))
             fields[name] = value
-            found[str(place)] = (place, fields, max(at, latest))
-        for place, fields, modified in found.values():
-            states.add(place, State(Fields(fields), modified))
-
-    def _state(self, row: StateRow) -> State:
-        modified = engine_of(connections[self.using]).to_datetime(row.modified)
-        return State(Fields.from_text(row.fields), modified, row.revision, row.grade, row.max_grade, row.done)
+            times.append(modified)
+        for place_name, (place, fields, times) in found.items():
+            states.add(place, place_name, State(Fields(fields), self._engine.to_datetime(max(times))))
 
     # Saving
 
@@ -131,7 +143,7 @@ class Store:
         actor_id = None if actor is None else _learner_id(actor)
         write = Write(_learner_id(learner), self._clock(), actor_id, origin[:ORIGIN_LENGTH])
         receipt = Receipt(States())
-        if not (plan.states or plan.rows_per_field):
+        if not plan:
             return receipt
         if not connections[self.using].in_atomic_block:
             # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their
@@ -143,21 +155,17 @@ class Store:
 
     def _whole(self, plan: Plan) -> AbstractContextManager[Any]:
         """A transaction around the save, where it is more than one statement or a part of a larger transaction."""
-        connection = connections[self.using]
-        one_statement = engine_of(connection).saves_states_in_one_statement and not plan.rows_per_field
-        if one_statement and not connection.in_atomic_block:
+        if plan.statements(self._engine) == 1 and not connections[self.using].in_atomic_block:
             return nullcontext()
         return transaction.atomic(self.using)
 
     def _write(self, cursor: CursorWrapper, plan: Plan, write: Write, receipt: Receipt) -> None:
-        engine = engine_of(connections[self.using])
         ids = intern_usages(plan.keys, self.using)
         if plan.states:
             # Sorted: two saves of the same blocks lock their rows in the same order and cannot deadlock.
             deltas = sorted((ids[text], delta) for text, delta in plan.states.items())
-            keys = {ids[text]: plan.keys[text] for text in plan.states}
-            for row in engine.save_states(cursor, write, deltas):
-                receipt.states.add(keys[row.usage_id], self._state(row))
+            texts = {ids[text]: text for text in plan.states}
+            self._add_states(receipt.states, plan.keys, texts, self._engine.save_states(cursor, write, deltas))
         learner = write.learner_id
         for table, places in (
             (SUMMARY, {(ids[text],): fields for text, fields in plan.summaries.items()}),
@@ -166,15 +174,14 @@ class Store:
         ):
             rows = [(place, name, text) for place, fields in places.items() for name, text in fields.items()]
             if rows:
-                engine.save_fields(cursor, write, table, rows)
+                self._engine.save_fields(cursor, write, table, rows)
 
     # History
 
     def history(self, learner: Any, usage_key: UsageKey) -> list[Revision]:
         """Every save of one learner's ``user_state`` at a block, latest first; one query."""
-        connection = connections[self.using]
-        engine = engine_of(connection)
-        with connection.cursor() as cursor:
+        engine = self._engine
+        with connections[self.using].cursor() as cursor:
             rows = engine.read_history(cursor, _learner_id(learner), key_text(usage_key))
         return [
             Revision(

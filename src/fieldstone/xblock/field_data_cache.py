@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any
 
 from opaque_keys.edx.keys import CourseKey, UsageKey
 from xblock.core import XBlock
@@ -13,15 +14,12 @@ from xblock.fields import Scope
 from xblock.runtime import KeyValueStore
 
 from fieldstone.errors import CrossLearnerError, ReadOnlyError
-from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
+from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, name_of
 from fieldstone.store.states import State
 from fieldstone.store.store import Store
-from fieldstone.values import encode_changes
+from fieldstone.values import Fields, encode_changes
 
 LEARNER_SCOPES = (Scope.user_state, Scope.user_state_summary, Scope.preferences, Scope.user_info)
-
-PlaceName: TypeAlias = tuple[Any, ...] | str
-"""What a place is looked up by: the text of a usage key costs a third of the hash of the key itself."""
 
 
 class FieldDataCache:
@@ -46,7 +44,8 @@ class FieldDataCache:
         self.read_only = read_only
         self.origin = origin  # kept in the history of what is saved through this cache
         self._store = Store(using)
-        self._fields: dict[PlaceName, dict[str, str]] = {}  # JSON text by field name; a place met is always here
+        self._learner_id = user.pk
+        self._fields: dict[PlaceName, Fields] = {}  # a place that was met is always here
         self._batch: _Batch | None = None
         self.add_blocks_to_cache(blocks)
 
@@ -55,20 +54,24 @@ class FieldDataCache:
         missing: dict[PlaceName, Place] = {}
         for block in blocks:
             for place in _places_of(block):
-                name = _name_of(place)
+                name = name_of(place)
                 if name not in self._fields:
                     missing[name] = place
         if not missing:
             return
-        found = self._store.read(self.user, missing.values()) if self.user.is_authenticated else {}
-        fetched = {_name_of(place): dict(state.fields.encoded) for place, state in found.items()}
+        found: Mapping[PlaceName, State] = {}
+        if self.user.is_authenticated:
+            found = self._store.read(self.user, missing.values()).by_name
         for name in missing:
-            self._fields[name] = fetched.get(name, {})
+            state = found.get(name)
+            self._fields[name] = _NO_FIELDS if state is None else state.fields
 
-    def fields_at(self, key: KeyValueStore.Key) -> Mapping[str, str]:
-        """The fields of the place that a key is at, as JSON text. Raises ``CrossLearnerError``."""
+    def fields_at(self, key: KeyValueStore.Key) -> Fields:
+        """The fields of the place that a key is at. Raises ``CrossLearnerError``."""
         self._check_learner(key)
-        return self._fields.get(_name_of(_place_of(key)), {})
+        if key.scope is Scope.user_state:  # nearly always; a scope's own comparison and hash run in Python
+            return self._fields.get(str(key.block_scope_id), _NO_FIELDS)
+        return self._fields.get(name_of(_place_of(key)), _NO_FIELDS)
 
     def save(self, updates: Mapping[KeyValueStore.Key, Any]) -> None:
         """Save values, ``DELETED`` to delete; all of them or none, and the cache follows the store.
@@ -86,8 +89,8 @@ class FieldDataCache:
             return
         encoded = {place: encode_changes(place, fields) for place, fields in changes.items()}
         for place, fields in changes.items():
-            name = _name_of(place)
-            self._batch.stored.setdefault(name, dict(self._fields.get(name, {})))
+            name = name_of(place)
+            self._batch.stored.setdefault(name, self._fields.get(name, _NO_FIELDS))
             self._batch.changes.setdefault(place, {}).update(fields)
             self._overlay(place, encoded[place])
 
@@ -109,26 +112,24 @@ class FieldDataCache:
             raise
 
     def _store_now(self, changes: Mapping[Place, Mapping[str, Any]]) -> None:
-        states = self._store.save(self.user, changes, origin=self.origin).states
+        merged = self._store.save(self.user, changes, origin=self.origin).states.by_name
         for place, fields in changes.items():
-            merged: State | None = states.get(place)
-            if merged is not None:  # with what other processes saved since the prefetch
-                self._fields[_name_of(place)] = dict(merged.fields.encoded)
+            state = merged.get(name_of(place))
+            if state is not None:  # with what other processes saved since the prefetch
+                self._fields[name_of(place)] = state.fields
             else:
                 self._overlay(place, encode_changes(place, fields))
 
     def _overlay(self, place: Place, encoded: Mapping[str, str | None]) -> None:
-        fields = self._fields.setdefault(_name_of(place), {})
-        for name, text in encoded.items():
-            if text is None:
-                fields.pop(name, None)
-            else:
-                fields[name] = text
+        name = name_of(place)
+        self._fields[name] = self._fields.get(name, _NO_FIELDS).overlaid(encoded)
 
     def _check_learner(self, key: KeyValueStore.Key) -> None:
         # An `if` and not an assert: `python -O` must not open other learners' state.
-        if key.scope in _PER_LEARNER and self.user.is_authenticated and key.user_id != self.user.pk:
-            raise CrossLearnerError(key.user_id, self.user.pk)
+        if key.user_id == self._learner_id or key.scope not in _PER_LEARNER:
+            return
+        if self.user.is_authenticated:
+            raise CrossLearnerError(key.user_id, self._learner_id)
 
 
 @dataclass
@@ -136,15 +137,23 @@ class _Batch:
     """Saves that wait for the end of ``saving_at_the_end``."""
 
     changes: dict[Place, dict[str, Any]] = field(default_factory=dict)
-    stored: dict[PlaceName, dict[str, str]] = field(default_factory=dict)  # the cache before them, to go back to
+    stored: dict[PlaceName, Fields] = field(default_factory=dict)  # the cache before them, to go back to
 
 
+_NO_FIELDS = Fields({})
 _PER_LEARNER = frozenset({Scope.user_state, Scope.preferences, Scope.user_info})
+
+
+@cache
+def _scopes_of(cls: Any) -> frozenset[Scope]:
+    """The scopes that occur among the fields of a class of blocks; they never change."""
+    return frozenset(declared.scope for declared in cls.fields.values())
 
 
 def _places_of(block: XBlock) -> Iterator[Place]:
     """The places that the learner fields of a block are at."""
-    scopes = {declared.scope for declared in block.fields.values()}
+    cls: Any = type(block)
+    scopes = _scopes_of(cls)
     usage_key: UsageKey = block.scope_ids.usage_id
     if Scope.user_state in scopes:
         yield usage_key
@@ -165,13 +174,3 @@ def _place_of(key: KeyValueStore.Key) -> Place:
     if key.scope == Scope.preferences:
         return Preferences(key.block_scope_id)
     return UserInfo()
-
-
-def _name_of(place: Place) -> PlaceName:
-    if isinstance(place, Summary):
-        return Scope.user_state_summary.name, key_text(place.usage_key)
-    if isinstance(place, Preferences):
-        return Scope.preferences.name, place.block_type
-    if isinstance(place, UserInfo):
-        return (Scope.user_info.name,)
-    return key_text(place)

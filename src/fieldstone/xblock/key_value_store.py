@@ -8,10 +8,11 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 from xblock.exceptions import InvalidScopeError, KeyValueMultiSaveError
+from xblock.fields import Scope
 from xblock.runtime import KeyValueStore
 
 from fieldstone.errors import CrossLearnerError, FieldstoneError, ReadOnlyError
-from fieldstone.values import DELETED, decode_value
+from fieldstone.values import DELETED
 from fieldstone.xblock.field_data_cache import LEARNER_SCOPES, FieldDataCache
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class DjangoKeyValueStore(KeyValueStore):  # type: ignore[misc]  # xblock publis
     def get(self, key: KeyValueStore.Key) -> Any:
         """The value, a new object at each call; ``None`` is a value. Raises ``KeyError`` when none is stored."""
         _check_scope(key)
-        return decode_value(self._cache.fields_at(key)[key.field_name])
+        return self._cache.fields_at(key)[key.field_name]
 
     def has(self, key: KeyValueStore.Key) -> bool:
         """Whether a value is stored."""
@@ -66,5 +67,5 @@ class DjangoKeyValueStore(KeyValueStore):  # type: ignore[misc]  # xblock publis
 
 
 def _check_scope(key: KeyValueStore.Key) -> None:
-    if key.scope not in LEARNER_SCOPES:
+    if key.scope is not Scope.user_state and key.scope not in LEARNER_SCOPES:
         raise InvalidScopeError(key, LEARNER_SCOPES)

@@ -12,20 +12,16 @@ from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.tables import HISTORY, USAGE, FieldTable
 
+StateRow = tuple[int, str, int, Any, float | None, float | None, str]
+"""A row of ``StudentModule``: usage id, text of the fields, revision, modified, grade, maximum grade, done.
 
-class StateRow(NamedTuple):
-    """A row of ``StudentModule`` as the engine gives it: ``fields`` is text, ``modified`` what the driver made."""
-
-    usage_id: int
-    fields: str
-    revision: int
-    modified: Any
-    grade: float | None
-    max_grade: float | None
-    done: str
+Times are what ``Engine.to_datetime`` takes.
+"""
 
 
-STATE_COLUMNS = ", ".join(StateRow._fields)
+def state_columns(modified: str) -> str:
+    """The columns of a ``StateRow``, given the expression for its time."""
+    return f"usage_id, fields, revision, {modified} AS modified, grade, max_grade, done"
 
 
 class HistoryRow(NamedTuple):
@@ -36,9 +32,6 @@ class HistoryRow(NamedTuple):
     created: Any
     origin: str
     actor_id: int | None
-
-
-HISTORY_COLUMNS = ", ".join(HistoryRow._fields)
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,11 @@ FieldValue = tuple[tuple[Any, ...], str, str | None]
 class Engine(ABC):
     """The statements of one database engine."""
 
-    saves_states_in_one_statement: ClassVar[bool]
-    """Whether ``save_states`` is atomic by itself, so that a save of states needs no transaction around it."""
+    statements_to_save_states: ClassVar[int]
+    """How many statements ``save_states`` runs: a save that is one statement needs no transaction around it."""
+
+    time: ClassVar[str]
+    """The expression that reads a column of times, as a format string, ahead of Django's own slow conversion."""
 
     @abstractmethod
     def save_states(
@@ -79,16 +75,24 @@ class Engine(ABC):
     def read_states_by_key(
         self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
     ) -> list[tuple[Any, ...]]:
-        """The same, for usages whose ids the process has not met: ``(key, usage id, StateRow or None)``."""
+        """The same by key, for usages whose ids the process may not have met, in one query.
+
+        ``(key, usage id, fields, ...)`` as in ``StateRow``, for every key that is interned; the fields are
+        ``None`` where this learner has no state.
+        """
 
     @abstractmethod
-    def read_summaries(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
-        """The ``user_state_summary`` fields of these usages in one query: ``(key, name, value, modified)``."""
+    def read_summaries(self, cursor: CursorWrapper, usage_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+        """The ``user_state_summary`` fields of these usages, one query: ``(usage id, name, value, modified)``."""
+
+    @abstractmethod
+    def read_summaries_by_key(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The same, for usages whose ids the process has not met: ``(key, name, value, modified)``."""
 
     def read_history(self, cursor: CursorWrapper, learner_id: int, key: str) -> list[HistoryRow]:
         """The history of one learner at one usage, latest first."""
         cursor.execute(
-            f"SELECT {HISTORY_COLUMNS} FROM {HISTORY}"
+            f"SELECT revision, delta, {self.time.format('created')}, origin, actor_id FROM {HISTORY}"
             f' WHERE student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s)'
             " ORDER BY revision DESC",
             [learner_id, key],
@@ -119,7 +123,7 @@ class Engine(ABC):
         """The rows of these places in one query: the place's columns, then ``field_name, value, modified``."""
         names = ", ".join(table.columns)
         cursor.execute(
-            f"SELECT {names}, field_name, value, modified FROM {table.name}"
+            f"SELECT {names}, field_name, value, {self.time.format('modified')} FROM {table.name}"
             f" WHERE ({names}) IN (VALUES {_marks(places)})",
             [value for place in places for value in place],
         )

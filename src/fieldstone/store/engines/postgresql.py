@@ -8,12 +8,17 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import STATE_COLUMNS, Engine, StateRow, Write, aware
+from fieldstone.store.engines.base import Engine, StateRow, Write, aware, state_columns
 from fieldstone.store.tables import HISTORY, STATE, SUMMARY, USAGE
+
+# A timestamp without zone is read by psycopg's own C code; for one with zone Django puts in a slow Python reader.
+_TIME = "{} AT TIME ZONE 'UTC'"
+_COLUMNS = state_columns(_TIME.format("modified"))
 
 
 class PostgreSQL(Engine):
-    saves_states_in_one_statement = True
+    statements_to_save_states = 1
+    time = _TIME
 
     def save_states(
         self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
@@ -24,56 +29,65 @@ class PostgreSQL(Engine):
             [list(ids), list(texts), write.learner_id, write.at, write.at,
              write.learner_id, write.at, write.actor_id, write.origin],
         )  # fmt: skip
-        return [StateRow(*row) for row in cursor.fetchall()]
+        return list(cursor.fetchall())
 
+    # The column is text, since reading jsonb costs twice as much (docs/decisions/0005-text-columns.md).
     # `||` and jsonb_strip_nulls look only at the top level here, since every value is a string: an exact replace.
     # Row locks are taken in the order of the arrays, which is sorted: see Store._write.
     # The history joins the rows that were really written, so their revisions are those of this very save.
     _SAVE = f"""
         WITH incoming (usage_id, delta) AS (
-            SELECT * FROM unnest(%s::bigint[], %s::jsonb[])
+            SELECT * FROM unnest(%s::bigint[], %s::text[])
         ), saved AS (
             INSERT INTO {STATE} AS stored (student_id, usage_id, fields, revision, done, created, modified)
             SELECT %s, usage_id, delta, 1, 'na', %s, %s FROM incoming
             ON CONFLICT (student_id, usage_id) DO UPDATE SET
-                fields = jsonb_strip_nulls(stored.fields || excluded.fields),
+                fields = jsonb_strip_nulls(stored.fields::jsonb || excluded.fields::jsonb)::text,
                 revision = stored.revision + 1,
                 modified = greatest(stored.modified, excluded.modified)
-            RETURNING {STATE_COLUMNS}
+            RETURNING {_COLUMNS}
         ), kept AS (
             INSERT INTO {HISTORY}
                 (student_id, usage_id, revision, delta, created, grade, max_grade, actor_id, origin)
             SELECT %s, usage_id, revision, delta, %s, grade, max_grade, %s, %s
             FROM saved JOIN incoming USING (usage_id)
         )
-        SELECT {STATE_COLUMNS} FROM saved
+        SELECT * FROM saved
     """
 
     def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
         cursor.execute(self._READ, [learner_id, list(usage_ids)])
-        return [StateRow(*row) for row in cursor.fetchall()]
+        return list(cursor.fetchall())
 
-    # One array parameter whatever the number of usages: the statement's text, and so its plan, stays the same.
-    _READ = f"SELECT {STATE_COLUMNS} FROM {STATE} WHERE student_id = %s AND usage_id = ANY(%s::bigint[])"
+    _READ = f"SELECT {_COLUMNS} FROM {STATE} WHERE student_id = %s AND usage_id = ANY(%s::bigint[])"
 
     def read_states_by_key(
         self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
     ) -> list[tuple[Any, ...]]:
         cursor.execute(self._READ_BY_KEY, [learner_id, list(keys)])
-        return [(row[0], row[1], StateRow(*row[1:]) if row[2] is not None else None) for row in cursor.fetchall()]
+        return list(cursor.fetchall())
 
     _READ_BY_KEY = f"""
-        SELECT met."key", met.id, fields, revision, modified, grade, max_grade, done
+        SELECT met."key", {_COLUMNS.replace("usage_id", "met.id")}
         FROM {USAGE} AS met LEFT JOIN {STATE} ON usage_id = met.id AND student_id = %s
         WHERE met."key" = ANY(%s::text[])
     """
 
-    def read_summaries(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
-        cursor.execute(self._READ_SUMMARIES, [list(keys)])
+    def read_summaries(self, cursor: CursorWrapper, usage_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+        cursor.execute(self._READ_SUMMARIES, [list(usage_ids)])
         return list(cursor.fetchall())
 
     _READ_SUMMARIES = f"""
-        SELECT met."key", field_name, value, modified
+        SELECT usage_id, field_name, value, {_TIME.format("modified")}
+        FROM {SUMMARY.name} WHERE usage_id = ANY(%s::bigint[])
+    """
+
+    def read_summaries_by_key(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        cursor.execute(self._READ_SUMMARIES_BY_KEY, [list(keys)])
+        return list(cursor.fetchall())
+
+    _READ_SUMMARIES_BY_KEY = f"""
+        SELECT met."key", field_name, value, {_TIME.format("modified")}
         FROM {USAGE} AS met JOIN {SUMMARY.name} ON usage_id = met.id
         WHERE met."key" = ANY(%s::text[])
     """

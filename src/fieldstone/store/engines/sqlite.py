@@ -12,22 +12,26 @@ from datetime import datetime
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
-from django.utils.dateparse import parse_datetime
 
-from fieldstone.store.engines.base import STATE_COLUMNS, Engine, StateRow, Write, aware
+from fieldstone.store.engines.base import Engine, StateRow, Write, aware, state_columns
 from fieldstone.store.engines.postgresql import upsert_ids
 from fieldstone.store.tables import HISTORY, STATE, SUMMARY, USAGE
 
+# As text: Django's converter for columns declared as times is slow.
+_TIME = "CAST({} AS text)"
+_COLUMNS = state_columns(_TIME.format("modified"))
+
 
 class SQLite(Engine):
-    saves_states_in_one_statement = False
+    statements_to_save_states = 2
+    time = _TIME
 
     def save_states(
         self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
     ) -> list[StateRow]:
         rows, moment = json.dumps(deltas), self.moment(write.at)
         cursor.execute(self._SAVE, [write.learner_id, moment, moment, rows])
-        saved = [StateRow(*row) for row in cursor.fetchall()]  # drained: RETURNING writes only as it is read
+        saved = list(cursor.fetchall())  # drained: RETURNING writes only as it is read
         cursor.execute(
             self._KEEP, [write.learner_id, moment, write.actor_id, write.origin, rows, write.learner_id]
         )
@@ -43,7 +47,7 @@ class SQLite(Engine):
             fields = json_patch(stored.fields, excluded.fields),
             revision = stored.revision + 1,
             modified = max(stored.modified, excluded.modified)
-        RETURNING {STATE_COLUMNS}
+        RETURNING {_COLUMNS}
     """
 
     # The transaction holds the write lock by now, so the revisions are still those of this save.
@@ -55,31 +59,39 @@ class SQLite(Engine):
 
     def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
         cursor.execute(self._READ, [learner_id, json.dumps(usage_ids)])
-        return [StateRow(*row) for row in cursor.fetchall()]
+        return list(cursor.fetchall())
 
-    _READ = f"""
-        SELECT {STATE_COLUMNS} FROM {STATE}
-        WHERE student_id = %s AND usage_id IN (SELECT value FROM json_each(%s))
-    """
+    _READ = (
+        f"SELECT {_COLUMNS} FROM {STATE} WHERE student_id = %s AND usage_id IN (SELECT value FROM json_each(%s))"
+    )
 
     def read_states_by_key(
         self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
     ) -> list[tuple[Any, ...]]:
         cursor.execute(self._READ_BY_KEY, [learner_id, json.dumps(keys)])
-        return [(row[0], row[1], StateRow(*row[1:]) if row[2] is not None else None) for row in cursor.fetchall()]
+        return list(cursor.fetchall())
 
     _READ_BY_KEY = f"""
-        SELECT met."key", met.id, fields, revision, modified, grade, max_grade, done
+        SELECT met."key", {_COLUMNS.replace("usage_id", "met.id")}
         FROM {USAGE} AS met LEFT JOIN {STATE} ON usage_id = met.id AND student_id = %s
         WHERE met."key" IN (SELECT value FROM json_each(%s))
     """
 
-    def read_summaries(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
-        cursor.execute(self._READ_SUMMARIES, [json.dumps(keys)])
+    def read_summaries(self, cursor: CursorWrapper, usage_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+        cursor.execute(self._READ_SUMMARIES, [json.dumps(usage_ids)])
         return list(cursor.fetchall())
 
     _READ_SUMMARIES = f"""
-        SELECT met."key", field_name, value, modified
+        SELECT usage_id, field_name, value, {_TIME.format("modified")}
+        FROM {SUMMARY.name} WHERE usage_id IN (SELECT value FROM json_each(%s))
+    """
+
+    def read_summaries_by_key(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        cursor.execute(self._READ_SUMMARIES_BY_KEY, [json.dumps(keys)])
+        return list(cursor.fetchall())
+
+    _READ_SUMMARIES_BY_KEY = f"""
+        SELECT met."key", field_name, value, {_TIME.format("modified")}
         FROM {USAGE} AS met JOIN {SUMMARY.name} ON usage_id = met.id
         WHERE met."key" IN (SELECT value FROM json_each(%s))
     """
@@ -95,11 +107,7 @@ class SQLite(Engine):
         return upsert_ids(cursor, table, columns, rows)
 
     def to_datetime(self, stored: Any) -> datetime:
-        # Django's converter makes a datetime of a column so declared; RETURNING and expressions give the text.
-        moment = stored if isinstance(stored, datetime) else parse_datetime(stored)
-        if moment is None:
-            raise ValueError(f"The database holds {stored!r} where a time should be.")
-        return aware(moment)
+        return aware(datetime.fromisoformat(stored))
 
     def moment(self, at: datetime) -> Any:
         return at.replace(tzinfo=None).isoformat(sep=" ")
