@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "xblocks_contrib.problem.capa",  # the templates of its problems
 ]
 MIDDLEWARE = [
+    "fieldstone.workbench.security.strict_by_default",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

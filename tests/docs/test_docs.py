@@ -45,6 +45,13 @@ def test_every_command_is_documented():
         assert f"manage.py {command.stem}" in text
 
 
+def test_every_check_is_documented():
+    text = (ROOT / "docs/reference/settings.md").read_text()
+    for path in (ROOT / "src").rglob("*.py"):
+        for check in re.findall(r'id="(fieldstone_\w+\.[EWI]\d+)"', path.read_text()):
+            assert f"`{check}`" in text
+
+
 def test_every_make_target_explains_itself():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     shown = {line.split()[0] for line in done.stdout.splitlines()}

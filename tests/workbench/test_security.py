@@ -8,6 +8,8 @@ import pytest
 from django.test import Client
 
 from fieldstone.store.models import StudentModule
+from fieldstone.workbench.checks import POLICY as STRICT
+from fieldstone.workbench.checks import check_middleware
 from fieldstone.workbench.courses import current_course, units_of
 from tests.runtime.courses import example
 from tests.workbench.pages import handler_url, policy_of, send, unit_url
@@ -150,3 +152,27 @@ def test_the_panel_of_what_is_stored_is_in_no_frame(client, ada):
     client.force_login(ada)
     response = client.get(f"/xblock/{example('poll', 'study-habit')}/state/")
     assert response["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.parametrize("middleware", [[], ["django.middleware.common.CommonMiddleware", STRICT], None])
+def test_a_check_asks_for_the_middleware(settings, middleware):
+    if middleware is None:
+        assert check_middleware(None) == []
+        return
+    settings.MIDDLEWARE = middleware
+    (error,) = check_middleware(None)
+    assert error.id == "fieldstone_workbench.E001"
+    assert STRICT in error.hint
+
+
+def test_an_answer_from_a_page_of_the_learner_before_is_refused(strict, ada, bob):
+    """Two tabs: the first still shows Ada's page when the session is Bob's; its token is worth nothing now."""
+    done = example("done", "plan-made")
+    page = strict.get(unit_url(done)).content.decode()
+    token = {"X-CSRFToken": re.search(r'<meta name="csrf-token" content="(\w+)">', page)[1]}
+    assert send(strict, done, "toggle_button", {"done": True}, headers=token).status_code == 200
+    switcher = strict.get("/learners/").content.decode()
+    form = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', switcher)[1]
+    strict.post("/learners/switch/", {"learner": bob.pk, "csrfmiddlewaretoken": form})
+    assert send(strict, done, "toggle_button", {"done": True}, headers=token).status_code == 403
+    assert not StudentModule.objects.filter(student=bob).exists()

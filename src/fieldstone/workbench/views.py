@@ -26,7 +26,7 @@ from fieldstone.workbench.courses import current_course, unit_with
 from fieldstone.workbench.courses import outline as course_outline
 from fieldstone.workbench.forms import NewLearnerForm, SwitchForm
 from fieldstone.workbench.gates import switcher_only
-from fieldstone.workbench.security import block_content, block_page, no_block_page
+from fieldstone.workbench.security import block_content, block_page
 
 
 def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
@@ -45,7 +45,6 @@ def _page(request: HttpRequest, template: str, context: dict[str, Any], status: 
 
 
 @require_GET
-@no_block_page
 def outline(request: HttpRequest) -> HttpResponse:
     course = current_course()
     chapters = course_outline(course, request.user)
@@ -66,14 +65,12 @@ def unit(request: HttpRequest, usage_key: str) -> HttpResponse:
 
 @switcher_only
 @require_GET
-@no_block_page
 def learners(request: HttpRequest) -> HttpResponse:
     return _learners_page(request, NewLearnerForm(), request.GET.get("next", ""))
 
 
 @switcher_only
 @require_POST
-@no_block_page
 def learner_create(request: HttpRequest) -> HttpResponse:
     form = NewLearnerForm(request.POST)
     if form.is_valid():
@@ -87,7 +84,6 @@ def learner_create(request: HttpRequest) -> HttpResponse:
 
 @switcher_only
 @require_POST
-@no_block_page
 def learner_switch(request: HttpRequest) -> HttpResponse:
     form = SwitchForm(request.POST)
     if not form.is_valid() or not learner_service.switch(request, form.cleaned_data["learner"]):
