@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from fieldstone.values import DELETED
 
 Rows = list[tuple[str, str | None]]
 HISTORY_SHOWN = 20
+LINE = 60
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,10 @@ def stored_at(runtime: CourseRuntime, usage_key: Any) -> dict[str, Any]:
 
 
 def _rows(fields: Mapping[str, Any]) -> Rows:
-    return [(name, None if value is DELETED else _json(value)) for name, value in _sorted(fields)]
-
-
-def _sorted(fields: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return sorted(fields.items())
+    return [(name, None if value is DELETED else _json(value)) for name, value in sorted(fields.items())]
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) if isinstance(value, dict | list) else json.dumps(value)
+    """Short values on one line."""
+    line = json.dumps(value, ensure_ascii=False)
+    return line if len(line) <= LINE else json.dumps(value, ensure_ascii=False, indent=1)
