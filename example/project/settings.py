@@ -63,7 +63,7 @@ DATABASES = {
         },
     }
 }
-FIELDSTONE = {"COURSE": Path(__file__).resolve().parents[1] / "course"}
+FIELDSTONE: dict[str, object] = {"COURSE": Path(__file__).resolve().parents[1] / "course"}
 
 LOGGING = {
     "version": 1,

@@ -10,18 +10,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.tables import HISTORY, USAGE, FieldTable
+from fieldstone.store.tables import HISTORY, STATE, SUMMARY, USAGE, FieldTable
 
 StateRow = tuple[int, str, int, Any, float | None, float | None, str]
 """A row of ``StudentModule``: usage id, text of the fields, revision, modified, grade, maximum grade, done.
 
 Times are what ``Engine.to_datetime`` takes.
 """
-
-
-def state_columns(modified: str) -> str:
-    """The columns of a ``StateRow``, given the expression for its time."""
-    return f"usage_id, fields, revision, {modified} AS modified, grade, max_grade, done"
 
 
 class HistoryRow(NamedTuple):
@@ -55,7 +50,26 @@ class Engine(ABC):
     """How many statements ``save_states`` runs: a save that is one statement needs no transaction around it."""
 
     time: ClassVar[str]
-    """The expression that reads a column of times, as a format string, ahead of Django's own slow conversion."""
+    """The expression that reads a column of times, as a format string: past Django's own slow conversion."""
+
+    ids_listed: ClassVar[str]
+    keys_listed: ClassVar[str]
+    """The conditions that an id or a key is in a list, which is one parameter, made by ``listed``.
+
+    One parameter, so that the text of a statement, and with it its plan, is the same for lists of any length.
+    """
+
+    @abstractmethod
+    def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
+        """A list as the parameter of ``ids_listed`` or ``keys_listed``."""
+
+    @abstractmethod
+    def to_datetime(self, stored: Any) -> datetime:
+        """A moment, aware and in UTC, from what the driver gave."""
+
+    @abstractmethod
+    def moment(self, at: datetime) -> Any:
+        """A moment as the driver takes it."""
 
     @abstractmethod
     def save_states(
@@ -67,11 +81,14 @@ class Engine(ABC):
         other's work. Gives the merged rows in any order.
         """
 
-    @abstractmethod
     def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
         """The rows of one learner at these usages, in any order, in one query."""
+        cursor.execute(
+            f"SELECT {self._state_columns()} FROM {STATE} WHERE student_id = %s AND usage_id {self.ids_listed}",
+            [learner_id, self.listed(usage_ids)],
+        )
+        return list(cursor.fetchall())
 
-    @abstractmethod
     def read_states_by_key(
         self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
     ) -> list[tuple[Any, ...]]:
@@ -80,42 +97,36 @@ class Engine(ABC):
         ``(key, usage id, fields, ...)`` as in ``StateRow``, for every key that is interned; the fields are
         ``None`` where this learner has no state.
         """
+        cursor.execute(
+            f'SELECT met."key", {self._state_columns("met.id")}'
+            f" FROM {USAGE} AS met LEFT JOIN {STATE} ON usage_id = met.id AND student_id = %s"
+            f' WHERE met."key" {self.keys_listed}',
+            [learner_id, self.listed(keys)],
+        )
+        return list(cursor.fetchall())
 
-    @abstractmethod
     def read_summaries(self, cursor: CursorWrapper, usage_ids: Sequence[int]) -> list[tuple[Any, ...]]:
         """The ``user_state_summary`` fields of these usages, one query: ``(usage id, name, value, modified)``."""
+        cursor.execute(
+            f"SELECT usage_id, field_name, value, {self.time.format('modified')}"
+            f" FROM {SUMMARY.name} WHERE usage_id {self.ids_listed}",
+            [self.listed(usage_ids)],
+        )
+        return list(cursor.fetchall())
 
-    @abstractmethod
     def read_summaries_by_key(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
         """The same, for usages whose ids the process has not met: ``(key, name, value, modified)``."""
-
-    def read_history(self, cursor: CursorWrapper, learner_id: int, key: str) -> list[HistoryRow]:
-        """The history of one learner at one usage, latest first."""
         cursor.execute(
-            f"SELECT revision, delta, {self.time.format('created')}, origin, actor_id FROM {HISTORY}"
-            f' WHERE student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s)'
-            " ORDER BY revision DESC",
-            [learner_id, key],
+            f'SELECT met."key", field_name, value, {self.time.format("modified")}'
+            f" FROM {USAGE} AS met JOIN {SUMMARY.name} ON usage_id = met.id"
+            f' WHERE met."key" {self.keys_listed}',
+            [self.listed(keys)],
         )
-        return [HistoryRow(*row) for row in cursor.fetchall()]
+        return list(cursor.fetchall())
 
-    @abstractmethod
-    def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of those keys that an interning table has."""
-
-    @abstractmethod
-    def insert_ids(
-        self, cursor: CursorWrapper, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-    ) -> dict[str, int]:
-        """Insert rows into an interning table, or find those that another process has just inserted; their ids."""
-
-    @abstractmethod
-    def to_datetime(self, stored: Any) -> datetime:
-        """A moment, aware and in UTC, from what the driver gave."""
-
-    @abstractmethod
-    def moment(self, at: datetime) -> Any:
-        """A moment as the driver takes it."""
+    def _state_columns(self, usage_id: str = "usage_id") -> str:
+        """The columns of a ``StateRow``."""
+        return f"{usage_id}, fields, revision, {self.time.format('modified')}, grade, max_grade, done"
 
     def read_fields(
         self, cursor: CursorWrapper, table: FieldTable, places: Sequence[tuple[Any, ...]]
@@ -128,6 +139,16 @@ class Engine(ABC):
             [value for place in places for value in place],
         )
         return list(cursor.fetchall())
+
+    def read_history(self, cursor: CursorWrapper, learner_id: int, key: str) -> list[HistoryRow]:
+        """The history of one learner at one usage, latest first."""
+        cursor.execute(
+            f"SELECT revision, delta, {self.time.format('created')}, origin, actor_id FROM {HISTORY}"
+            f' WHERE student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s)'
+            " ORDER BY revision DESC",
+            [learner_id, key],
+        )
+        return [HistoryRow(*row) for row in cursor.fetchall()]
 
     def save_fields(
         self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Iterable[FieldValue]
@@ -150,6 +171,31 @@ class Engine(ABC):
                 f"DELETE FROM {table.name} WHERE ({', '.join(key)}) IN (VALUES {_marks(deletes)})",
                 [value for row in deletes for value in row],
             )
+
+    def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of those keys that an interning table has."""
+        cursor.execute(f'SELECT "key", id FROM {table} WHERE "key" {self.keys_listed}', [self.listed(keys)])
+        return dict(cursor.fetchall())
+
+    def insert_ids(
+        self, cursor: CursorWrapper, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    ) -> dict[str, int]:
+        """Insert rows into an interning table, or find those that another process has just inserted; their ids."""
+        ids: dict[str, int] = {}
+        names = ", ".join(f'"{column}"' for column in columns)
+        for start in range(0, len(rows), _ROWS_PER_INSERT):
+            batch = rows[start : start + _ROWS_PER_INSERT]
+            # DO UPDATE, not DO NOTHING: only a row that the statement wrote is returned.
+            cursor.execute(
+                f"INSERT INTO {table} ({names}) VALUES {_marks(batch)}"
+                ' ON CONFLICT ("key") DO UPDATE SET "key" = excluded."key" RETURNING "key", id',
+                [value for row in batch for value in row],
+            )
+            ids.update(cursor.fetchall())
+        return ids
+
+
+_ROWS_PER_INSERT = 5_000  # SQLite takes 32,766 parameters a statement
 
 
 def _marks(rows: Sequence[tuple[Any, ...]]) -> str:
