@@ -14,7 +14,7 @@ from project.settings import VAR
 
 DEBUG = False
 ALLOWED_HOSTS = ["testserver"]
-FIELDSTONE: dict[str, object] = {**EXAMPLE_FIELDSTONE, "LEARNER_SWITCHER": True}
+FIELDSTONE = {**EXAMPLE_FIELDSTONE, "LEARNER_SWITCHER": True}
 # A file, not memory: threads and processes share it. Named by process: two runs at once do not meet.
 DATABASES = {
     "default": {**EXAMPLE_DATABASES["default"], "TEST": {"NAME": str(VAR / f"tests-{os.getpid()}.sqlite3")}}
