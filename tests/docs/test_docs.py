@@ -53,7 +53,9 @@ def test_every_check_is_documented():
 
 
 def test_every_make_target_explains_itself():
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     shown = {line.split()[0] for line in done.stdout.splitlines()}
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
     assert shown == set(phony)
