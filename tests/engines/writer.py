@@ -1,26 +1,30 @@
-"""A process that saves, for races and crashes: ``writer.py ALIAS DATABASE LEARNER NUMBER SAVES BLOCKS``.
+"""A process that saves, for races and crashes: ``writer.py DATABASE LEARNER NUMBER SAVES BLOCKS``.
 
-Saves field ``w<NUMBER>_<n>`` for n below SAVES, each time in all of BLOCKS blocks, given in another order at each
-save, and prints n once the save is acknowledged.
+DATABASE is the entry of ``settings.DATABASES`` as JSON. Saves field ``w<NUMBER>_<n>`` for n below SAVES, each time
+in all of BLOCKS blocks, given in another order at each save, and prints n once the save is acknowledged.
 """
 
-import os
+import json
 import random
 import sys
 
 import django
 from django.conf import settings
+from opaque_keys.edx.locator import CourseLocator
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-alias, database, learner, number, saves, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
-settings.DATABASES[alias]["NAME"] = database
+from fieldstone.store import Store
+
+learner, number, saves, count = map(int, sys.argv[2:])
+settings.configure(
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.store"],
+    DATABASES={"default": json.loads(sys.argv[1])},
+    USE_TZ=True,
+)
 django.setup()
 
-from fieldstone.store.store import Store  # noqa: E402
-from tests.conftest import usage  # noqa: E402
-
-blocks = [usage(f"contended{n}") for n in range(count)]
+course = CourseLocator("Org", "Course", "Run")
+blocks = [course.make_usage_key("problem", f"contended{n}") for n in range(count)]
 for n in range(saves):
     random.shuffle(blocks)
-    Store(alias).save(learner, {block: {f"w{number}_{n}": n} for block in blocks})
+    Store().save(learner, {block: {f"w{number}_{n}": n} for block in blocks})
     print(n, flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -23,8 +22,6 @@ from fieldstone.store.models import StudentModule, XModuleStudentInfoField
 from fieldstone.values import DELETED
 from fieldstone.xblock import DjangoKeyValueStore, FieldDataCache
 from tests.conftest import COURSE, each_engine, usage
-
-ROOT = Path(__file__).parents[2]
 
 
 class Quiz(XBlock):
@@ -176,24 +173,22 @@ def test_anothers_key_is_refused_by_every_call(user, alias, field):
 def test_anothers_key_is_refused_also_under_python_O():
     """The check is no assert: ``python -O`` takes those out."""
     code = """
-import os, django
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-django.setup()
 from types import SimpleNamespace
+from opaque_keys.edx.locator import CourseLocator
 from xblock.fields import Scope
 from xblock.runtime import KeyValueStore
 from fieldstone.xblock import DjangoKeyValueStore, FieldDataCache
 from fieldstone.errors import CrossLearnerError
-from tests.conftest import COURSE, usage
 assert False, "asserts are off"
-cache = FieldDataCache([], COURSE, SimpleNamespace(pk=1, is_authenticated=True))
+course = CourseLocator("Org", "Course", "Run")
+cache = FieldDataCache([], course, SimpleNamespace(pk=1, is_authenticated=True))
 try:
-    DjangoKeyValueStore(cache).get(KeyValueStore.Key(Scope.user_state, 2, usage("a"), "x"))
+    DjangoKeyValueStore(cache).get(KeyValueStore.Key(Scope.user_state, 2, course.make_usage_key("a", "b"), "x"))
 except CrossLearnerError:
     print("refused")
 """
     done = subprocess.run(
-        [sys.executable, "-O", "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-O", "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "refused", done.stderr
 
