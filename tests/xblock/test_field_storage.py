@@ -290,6 +290,49 @@ def test_a_page_that_fails_saves_nothing_and_the_cache_shows_what_is_stored(user
 
 
 @each_engine
+@pytest.mark.parametrize(("field", "value"), FIELDS)
+def test_a_block_that_was_never_added_is_read_as_it_is_stored(user, alias, field, value):
+    """One query at the first touch, rather than an answer that nothing is there."""
+    block = quiz(empty_cache(user, alias))
+    DjangoKeyValueStore(empty_cache(user, alias)).set(key_of(field, block), value)
+    assert DjangoKeyValueStore(empty_cache(user, alias)).get(key_of(field, block)) == value
+
+
+@each_engine
+def test_a_field_set_on_a_block_that_was_never_added_hides_none_of_its_others(user, alias):
+    block = quiz(empty_cache(user, alias))
+    cache = empty_cache(user, alias)
+    other = key_of("speed", block)._replace(field_name="other")
+    DjangoKeyValueStore(empty_cache(user, alias)).set(other, 1)
+    DjangoKeyValueStore(cache).set(key_of("speed", block), 2)
+    assert DjangoKeyValueStore(cache).get(other) == 1
+
+
+@each_engine
+def test_a_value_changed_after_its_save_is_stored_as_it_was_saved(user, alias):
+    """On a page that saves at the end: a change in place without another save is not stored."""
+    cache = empty_cache(user, alias)
+    kvs, key = DjangoKeyValueStore(cache), key_of("answers", quiz(cache))
+    value = {"a": 1}
+    with cache.saving_at_the_end():
+        kvs.set(key, value)
+        value["b"] = 2
+        assert kvs.get(key) == {"a": 1}
+    assert stored(user, alias).answers == {"a": 1}
+
+
+@each_engine
+def test_a_page_within_a_page_is_saved_with_it(user, alias):
+    cache = empty_cache(user, alias)
+    kvs, key = DjangoKeyValueStore(cache), key_of("attempts", quiz(cache))
+    with cache.saving_at_the_end():
+        with cache.saving_at_the_end():
+            kvs.set(key, 1)
+        assert stored(user, alias).attempts == 0
+    assert stored(user, alias).attempts == 1
+
+
+@each_engine
 def test_an_anonymous_visitor_reads_defaults_and_stores_nothing(alias, user):
     cache = FieldDataCache([], COURSE, AnonymousUser(), using=alias)
     block = quiz(cache)

@@ -17,7 +17,7 @@ from fieldstone.errors import CrossLearnerError, ReadOnlyError
 from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, name_of
 from fieldstone.store.states import State
 from fieldstone.store.store import Store
-from fieldstone.values import Fields, encode_changes
+from fieldstone.values import DELETED, Fields, decode_value, encode_changes
 
 LEARNER_SCOPES = (Scope.user_state, Scope.user_state_summary, Scope.preferences, Scope.user_info)
 
@@ -57,8 +57,10 @@ class FieldDataCache:
                 name = name_of(place)
                 if name not in self._fields:
                     missing[name] = place
-        if not missing:
-            return
+        if missing:
+            self._fetch(missing)
+
+    def _fetch(self, missing: Mapping[PlaceName, Place]) -> None:
         found: Mapping[PlaceName, State] = {}
         if self.user.is_authenticated:
             found = self._store.read(self.user, missing.values()).by_name
@@ -70,8 +72,17 @@ class FieldDataCache:
         """The fields of the place that a key is at. Raises ``CrossLearnerError``."""
         self._check_learner(key)
         if key.scope is Scope.user_state:  # nearly always; a scope's own comparison and hash run in Python
-            return self._fields.get(str(key.block_scope_id), _NO_FIELDS)
-        return self._fields.get(name_of(_place_of(key)), _NO_FIELDS)
+            fields = self._fields.get(str(key.block_scope_id))
+            if fields is not None:
+                return fields
+        return self._fields_of(_place_of(key))
+
+    def _fields_of(self, place: Place) -> Fields:
+        """The fields of a place, fetched now if its block was never added: an empty answer could be wrong."""
+        name = name_of(place)
+        if name not in self._fields:
+            self._fetch({name: place})
+        return self._fields[name]
 
     def save(self, updates: Mapping[KeyValueStore.Key, Any]) -> None:
         """Save values, ``DELETED`` to delete; all of them or none, and the cache follows the store.
@@ -88,11 +99,12 @@ class FieldDataCache:
             self._store_now(changes)
             return
         encoded = {place: encode_changes(place, fields) for place, fields in changes.items()}
-        for place, fields in changes.items():
-            name = name_of(place)
-            self._batch.stored.setdefault(name, self._fields.get(name, _NO_FIELDS))
-            self._batch.changes.setdefault(place, {}).update(fields)
-            self._overlay(place, encoded[place])
+        for place, fields in encoded.items():
+            self._batch.stored.setdefault(name_of(place), self._fields_of(place))
+            # Copies: what the block does to a value after its save belongs to its next save.
+            copies = {name: DELETED if text is None else decode_value(text) for name, text in fields.items()}
+            self._batch.changes.setdefault(place, {}).update(copies)
+            self._overlay(place, fields)
 
     @contextmanager
     def saving_at_the_end(self) -> Iterator[None]:
@@ -101,6 +113,9 @@ class FieldDataCache:
         Nothing is stored when the body raises. Raises what ``Store.save`` raises, as the body ends; after any
         error the cache shows what is stored.
         """
+        if self._batch is not None:  # the page around this one saves
+            yield
+            return
         self._batch = batch = _Batch()
         try:
             yield
@@ -117,12 +132,12 @@ class FieldDataCache:
             state = merged.get(name_of(place))
             if state is not None:  # with what other processes saved since the prefetch
                 self._fields[name_of(place)] = state.fields
-            else:
+            elif name_of(place) in self._fields:
                 self._overlay(place, encode_changes(place, fields))
 
     def _overlay(self, place: Place, encoded: Mapping[str, str | None]) -> None:
         name = name_of(place)
-        self._fields[name] = self._fields.get(name, _NO_FIELDS).overlaid(encoded)
+        self._fields[name] = self._fields[name].overlaid(encoded)
 
     def _check_learner(self, key: KeyValueStore.Key) -> None:
         # An `if` and not an assert: `python -O` must not open other learners' state.
