@@ -36,6 +36,28 @@ class InvalidLearnerError(FieldstoneError, ValueError):
         self.learner = learner
 
 
+class ConflictError(FieldstoneError):
+    """A save expected an older revision than the stored one. Nothing has been written: read again and decide."""
+
+    def __init__(self, usage_key: object, expected: int, current: int) -> None:
+        super().__init__(
+            f"{usage_key} is at revision {current}, and revision {expected} was expected: somebody has saved "
+            "since it was read. Nothing was saved. Read it again, and save on what is there now."
+        )
+        self.usage_key = usage_key
+        self.expected = expected
+        self.current = current
+
+
+class NoSuchRevisionError(FieldstoneError, LookupError):
+    """The history does not reach to the revision or moment that was asked for."""
+
+    def __init__(self, usage_key: object, revision: int) -> None:
+        super().__init__(f"{usage_key} has no revision {revision} of this learner.")
+        self.usage_key = usage_key
+        self.revision = revision
+
+
 class UnsupportedEngineError(FieldstoneError):
     """The database alias is on an engine that the store has no statements for."""
 

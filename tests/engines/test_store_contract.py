@@ -249,6 +249,7 @@ def test_updates_never_go_backwards(alias, learner, store):
     store.save(learner, {A: {"x": 1}})
     store.save(learner, {A: {"x": 2}})
     assert store.read(learner, [A])[A].modified == datetime(2026, 1, 2, tzinfo=UTC)
+    assert [revision.at for revision in store.history(learner, A)] == [datetime(2026, 1, 2, tzinfo=UTC)] * 2
 
 
 @each_engine

@@ -90,6 +90,7 @@ class StudentModuleHistory(models.Model):
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
     revision = models.BigIntegerField()
     delta = models.TextField()
+    snapshot = models.TextField(null=True)  # noqa: DJ001  # the state after it, every so many revisions
     created = models.DateTimeField()
     grade = models.FloatField(null=True)
     max_grade = models.FloatField(null=True)

@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from opaque_keys.edx.keys import UsageKey
 
-from fieldstone.errors import InvalidLearnerError
+from fieldstone.errors import ConflictError, InvalidLearnerError, InvalidPlaceError, NoSuchRevisionError
 from fieldstone.store.engines import Engine, engine_of
 from fieldstone.store.engines.base import Write
 from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, key_text, name_of
@@ -128,6 +128,7 @@ class Store:
         learner: Any,
         changes: Mapping[Place, Mapping[str, Any]],
         *,
+        expected: Mapping[UsageKey, int] | None = None,
         origin: str = "",
         actor: Any = None,
     ) -> Receipt:
@@ -137,25 +138,34 @@ class Store:
         are. ``origin`` says what writes ("handler:vote", cut at 64 characters), ``actor`` who, if not the
         learner; both are kept in the history.
 
+        ``expected`` maps usage keys among the places to the revision that the caller read, 0 for none: where
+        somebody has saved since, ``ConflictError`` is raised and nothing is written.
+
         Raises ``InvalidLearnerError``, ``InvalidPlaceError`` or ``InvalidValueError`` before anything is written.
         """
         plan = Plan.of(changes)
         actor_id = None if actor is None else _learner_id(actor)
         write = Write(_learner_id(learner), self._clock(), actor_id, origin[:ORIGIN_LENGTH])
         receipt = Receipt(States())
+        _check_expected(expected or {}, plan)
         if not plan:
             return receipt
         if not connections[self.using].in_atomic_block:
             # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their
             # own, they hold no lock while the save runs and are known to the process at once.
             intern_usages(plan.keys, self.using)
-        with self._whole(plan), connections[self.using].cursor() as cursor:
+        with self._whole(plan, expected), connections[self.using].cursor() as cursor:
             self._write(cursor, plan, write, receipt)
+            for usage_key, revision in (expected or {}).items():
+                # The rows are locked by now, and what was there before is one less than what is there.
+                current = (receipt.states[usage_key].revision or 0) - 1
+                if current != revision:
+                    raise ConflictError(usage_key, revision, current)
         return receipt
 
-    def _whole(self, plan: Plan) -> AbstractContextManager[Any]:
-        """A transaction around the save, where it is more than one statement or a part of a larger transaction."""
-        if plan.statements(self._engine) == 1 and not connections[self.using].in_atomic_block:
+    def _whole(self, plan: Plan, expected: object) -> AbstractContextManager[Any]:
+        """A transaction around the save, unless it is one statement that nothing can follow."""
+        if plan.statements(self._engine) == 1 and not expected and not connections[self.using].in_atomic_block:
             return nullcontext()
         return transaction.atomic(self.using)
 
@@ -196,6 +206,54 @@ class Store:
             )
             for row in rows
         ]
+
+    def at(
+        self, learner: Any, usage_key: UsageKey, *, revision: int | None = None, moment: datetime | None = None
+    ) -> State:
+        """The state of one learner at a block as of a revision, or of a moment (aware). One query.
+
+        As of a revision: raises ``NoSuchRevisionError`` where there is none of that number. As of a moment before
+        the first save: a state without fields, of revision 0. Grades are not rebuilt.
+        """
+        if (revision is None) == (moment is None):
+            raise TypeError("at() takes either a revision or a moment.")
+        engine, learner_id = self._engine, _learner_id(learner)
+        with connections[self.using].cursor() as cursor:
+            rows = engine.read_until(cursor, learner_id, key_text(usage_key), revision, moment)
+        if revision is not None and (not rows or rows[-1][0] != revision):
+            raise NoSuchRevisionError(usage_key, revision)
+        fields = Fields({})
+        for _, delta, snapshot, _ in rows:
+            fields = fields.overlaid(json.loads(delta)) if snapshot is None else Fields.from_text(snapshot)
+        if not rows:
+            return State(fields, moment or self._clock(), 0)
+        return State(fields, engine.to_datetime(rows[-1][3]), rows[-1][0])
+
+    def restore(
+        self, learner: Any, usage_key: UsageKey, *, revision: int, origin: str = "restore", actor: Any = None
+    ) -> Receipt:
+        """Make the state what it was at a revision, by a new revision: nothing of the history is lost.
+
+        Writes nothing when it is so already.
+
+        Raises ``NoSuchRevisionError``; ``ConflictError`` when somebody saves meanwhile.
+        """
+        wanted = self.at(learner, usage_key, revision=revision)
+        current = self.read(learner, [usage_key])[usage_key]
+        changes: dict[str, Any] = dict.fromkeys(
+            current.fields.encoded.keys() - wanted.fields.encoded.keys(), DELETED
+        )
+        for name, text in wanted.fields.encoded.items():
+            if current.fields.encoded.get(name) != text:
+                changes[name] = decode_value(text)
+        expected = {usage_key: current.revision or 0} if changes else {}
+        return self.save(learner, {usage_key: changes}, expected=expected, origin=origin, actor=actor)
+
+
+def _check_expected(expected: Mapping[UsageKey, int], plan: Plan) -> None:
+    for usage_key in expected:
+        if key_text(usage_key) not in plan.states:
+            raise InvalidPlaceError(f"A revision of {usage_key} is expected, but no field of it is saved.")
 
 
 def _learner_id(learner: Any) -> int:

@@ -22,6 +22,9 @@ SUMMARY = FieldTable("fieldstone_user_state_summary", ("usage_id",))
 PREFERENCES = FieldTable("fieldstone_preferences", ("student_id", "module_type"))
 USER_INFO = FieldTable("fieldstone_user_info", ("student_id",))
 
+SNAPSHOT_EVERY = 50
+"""Revisions from one snapshot in the history to the next: at most so many deltas are replayed for a state."""
+
 KEY_LENGTH = 255
 FIELD_NAME_LENGTH = 255
 BLOCK_TYPE_LENGTH = 64

@@ -150,6 +150,26 @@ class Engine(ABC):
         )
         return [HistoryRow(*row) for row in cursor.fetchall()]
 
+    def read_until(
+        self, cursor: CursorWrapper, learner_id: int, key: str, revision: int | None, at: datetime | None
+    ) -> list[tuple[int, str, str | None, Any]]:
+        """What rebuilds a state: the revisions from the last snapshot up to a revision, or to a moment.
+
+        ``(revision, delta, snapshot, created)``, oldest first; a snapshot, where there is one, in the first alone.
+        """
+        if revision is None:
+            until, value = "created <= %s", self.moment(at) if at else None
+        else:
+            until, value = "revision <= %s", revision
+        of_row = f'student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s) AND {until}'
+        cursor.execute(
+            f"SELECT revision, delta, snapshot, {self.time.format('created')} FROM {HISTORY} WHERE {of_row}"
+            f" AND revision >= coalesce((SELECT max(revision) FROM {HISTORY}"
+            f" WHERE {of_row} AND snapshot IS NOT NULL), 0) ORDER BY revision",
+            [learner_id, key, value] * 2,
+        )
+        return list(cursor.fetchall())
+
     def save_fields(
         self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Iterable[FieldValue]
     ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.engines.base import Engine, StateRow, Write, aware
-from fieldstone.store.tables import HISTORY, STATE
+from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE
 
 
 class PostgreSQL(Engine):
@@ -29,7 +29,7 @@ class PostgreSQL(Engine):
         cursor.execute(
             self._SAVE,
             [list(ids), list(texts), write.learner_id, write.at, write.at,
-             write.learner_id, write.at, write.actor_id, write.origin],
+             write.learner_id, write.actor_id, write.origin],
         )  # fmt: skip
         return list(cursor.fetchall())
 
@@ -50,8 +50,9 @@ class PostgreSQL(Engine):
             RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
         ), kept AS (
             INSERT INTO {HISTORY}
-                (student_id, usage_id, revision, delta, created, grade, max_grade, actor_id, origin)
-            SELECT %s, usage_id, revision, delta, %s, grade, max_grade, %s, %s
+                (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade, actor_id, origin)
+            SELECT %s, usage_id, revision, delta, CASE WHEN revision %% {SNAPSHOT_EVERY} = 0 THEN fields END,
+                modified AT TIME ZONE 'UTC', grade, max_grade, %s, %s
             FROM saved JOIN incoming USING (usage_id)
         )
         SELECT * FROM saved

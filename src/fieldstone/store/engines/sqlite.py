@@ -14,7 +14,7 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.engines.base import Engine, StateRow, Write, aware
-from fieldstone.store.tables import HISTORY, STATE
+from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE
 
 
 class SQLite(Engine):
@@ -31,9 +31,7 @@ class SQLite(Engine):
         rows, moment = json.dumps(deltas), self.moment(write.at)
         cursor.execute(self._SAVE, [write.learner_id, moment, moment, rows])
         saved = list(cursor.fetchall())  # drained: RETURNING writes only as it is read
-        cursor.execute(
-            self._KEEP, [write.learner_id, moment, write.actor_id, write.origin, rows, write.learner_id]
-        )
+        cursor.execute(self._KEEP, [write.learner_id, write.actor_id, write.origin, rows, write.learner_id])
         return saved
 
     # json_patch merges deeply, but every value is a string, so here it replaces whole values and drops nulls.
@@ -51,8 +49,10 @@ class SQLite(Engine):
 
     # The transaction holds the write lock by now, so the revisions are still those of this save.
     _KEEP = f"""
-        INSERT INTO {HISTORY} (student_id, usage_id, revision, delta, created, grade, max_grade, actor_id, origin)
-        SELECT %s, usage_id, revision, json_extract(value, '$[1]'), %s, grade, max_grade, %s, %s
+        INSERT INTO {HISTORY}
+            (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade, actor_id, origin)
+        SELECT %s, usage_id, revision, json_extract(value, '$[1]'),
+            CASE WHEN revision %% {SNAPSHOT_EVERY} = 0 THEN fields END, modified, grade, max_grade, %s, %s
         FROM json_each(%s) JOIN {STATE} ON student_id = %s AND usage_id = json_extract(value, '$[0]')
     """
 

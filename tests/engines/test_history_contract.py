@@ -1,0 +1,189 @@
+"""Earlier states and expected revisions, on every engine."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fieldstone.errors import ConflictError, InvalidPlaceError, NoSuchRevisionError
+from fieldstone.store import DELETED, Store, UserInfo
+from fieldstone.store.models import StudentModule, StudentModuleHistory
+from fieldstone.store.tables import SNAPSHOT_EVERY
+from tests.conftest import each_engine, usage
+from tests.strategies import field_names, json_values
+
+A, B = usage("a"), usage("b")
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def daily(alias, store):
+    """A store whose saves are a day apart, the first at New Year."""
+    days = itertools.count()
+    return Store(alias, clock=lambda: NEW_YEAR + timedelta(days=next(days)))
+
+
+@each_engine
+def test_the_state_as_of_a_revision(store, learner):
+    store.save(learner, {A: {"x": 1, "y": None}})
+    store.save(learner, {A: {"x": 2, "z": [3]}})
+    store.save(learner, {A: {"y": DELETED}})
+    assert [dict(store.at(learner, A, revision=number).fields) for number in (1, 2, 3)] == [
+        {"x": 1, "y": None},
+        {"x": 2, "y": None, "z": [3]},
+        {"x": 2, "z": [3]},
+    ]
+
+
+@each_engine
+def test_the_state_as_of_a_moment(daily, learner):
+    for number in range(3):
+        daily.save(learner, {A: {"x": number}})
+    just_before = NEW_YEAR + timedelta(days=2, microseconds=-1)
+    state = daily.at(learner, A, moment=just_before)
+    assert (dict(state.fields), state.revision, state.modified) == ({"x": 1}, 2, NEW_YEAR + timedelta(days=1))
+    assert daily.at(learner, A, moment=NEW_YEAR).revision == 1
+    before = daily.at(learner, A, moment=NEW_YEAR - timedelta(seconds=1))
+    assert (dict(before.fields), before.revision) == ({}, 0)
+
+
+@each_engine
+def test_a_clock_that_runs_back_does_not_disorder_the_moments(alias, learner, store):
+    """Each revision's time is no earlier than the one before: as of any moment it is a state that was."""
+    times = iter([NEW_YEAR + timedelta(days=1), NEW_YEAR, NEW_YEAR + timedelta(days=2)])
+    store = Store(alias, clock=lambda: next(times))
+    for number in range(3):
+        store.save(learner, {A: {f"x{number}": number}})
+    assert dict(store.at(learner, A, moment=NEW_YEAR + timedelta(hours=1)).fields) == {}
+    assert dict(store.at(learner, A, moment=NEW_YEAR + timedelta(days=1)).fields) == {"x0": 0, "x1": 1}
+
+
+@each_engine
+@pytest.mark.parametrize("revision", [0, 2, -1])
+def test_a_revision_that_never_was(store, learner, revision):
+    store.save(learner, {A: {"x": 1}})
+    with pytest.raises(NoSuchRevisionError, match=f"no revision {revision}"):
+        store.at(learner, A, revision=revision)
+    with pytest.raises(NoSuchRevisionError):
+        store.at(learner + 1, A, revision=1)
+
+
+@each_engine
+@pytest.mark.parametrize("arguments", [{}, {"revision": 1, "moment": NEW_YEAR}])
+def test_either_a_revision_or_a_moment(store, learner, arguments):
+    with pytest.raises(TypeError, match="either"):
+        store.at(learner, A, **arguments)
+
+
+@each_engine
+def test_an_old_state_is_rebuilt_from_the_last_snapshot_before_it(store, learner, alias):
+    """However long the history, a bounded number of deltas is replayed, in one query."""
+    for number in range(2 * SNAPSHOT_EVERY + 5):
+        store.save(learner, {A: {"x": number, f"f{number % 7}": number}})
+    rows = StudentModuleHistory.objects.using(alias)
+    assert list(rows.exclude(snapshot=None).values_list("revision", flat=True).order_by("revision")) == [
+        SNAPSHOT_EVERY,
+        2 * SNAPSHOT_EVERY,
+    ]
+    rows.filter(revision__lt=2 * SNAPSHOT_EVERY).update(delta="{}")  # nothing before the snapshot is looked at
+    with CaptureQueriesContext(connections[alias]) as queries:
+        latest = store.at(learner, A, revision=2 * SNAPSHOT_EVERY + 5)
+    assert len(queries) == 1
+    assert dict(latest.fields) == dict(store.read(learner, [A])[A].fields)
+
+
+@each_engine
+def test_restoring_writes_a_new_revision(store, learner):
+    store.save(learner, {A: {"x": 1, "gone": 1}, B: {"other": 1}})
+    store.save(learner, {A: {"x": 2, "gone": DELETED, "new": [1]}})
+    receipt = store.restore(learner, A, revision=1, actor=learner + 1)
+    assert dict(receipt.states[A].fields) == {"x": 1, "gone": 1}
+    latest = store.history(learner, A)[0]
+    assert (latest.number, latest.origin, latest.actor_id) == (3, "restore", learner + 1)
+    assert latest.changes == {"x": 1, "gone": 1, "new": DELETED}
+    assert dict(store.at(learner, A, revision=2).fields) == {"x": 2, "new": [1]}
+    assert dict(store.read(learner, [B])[B].fields) == {"other": 1}
+
+
+@each_engine
+def test_restoring_what_is_there_already_writes_nothing(store, learner):
+    store.save(learner, {A: {"x": 1}})
+    store.restore(learner, A, revision=1)
+    assert len(store.history(learner, A)) == 1
+
+
+@each_engine
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
+@given(
+    saves=st.lists(
+        st.dictionaries(field_names, json_values | st.just(DELETED), min_size=1, max_size=3), max_size=6
+    )
+)
+def test_every_revision_of_any_saves_is_what_a_dict_was(store, learner, saves):
+    with transaction.atomic(store.using):
+        model, models = {}, []
+        for changes in saves:
+            store.save(learner, {A: changes})
+            model = {name: value for name, value in (model | changes).items() if value is not DELETED}
+            models.append(model)
+        for number, expected in enumerate(models, 1):
+            state = store.at(learner, A, revision=number)
+            assert repr(sorted(state.fields.items())) == repr(sorted(expected.items()))
+        for number, expected in enumerate(models, 1):
+            store.restore(learner, A, revision=number)
+            now = store.read(learner, [A])[A]
+            assert repr(sorted(now.fields.items())) == repr(sorted(expected.items()))
+        transaction.set_rollback(True, using=store.using)
+
+
+# Expected revisions
+
+
+@each_engine
+def test_a_save_on_the_revision_that_was_read_goes_through(store, learner):
+    store.save(learner, {A: {"x": 1}}, expected={A: 0})
+    receipt = store.save(learner, {A: {"x": 2}, B: {"y": 1}}, expected={A: 1})
+    assert receipt.states[A].revision == 2
+
+
+@each_engine
+@pytest.mark.parametrize(
+    ("expected", "current"), [({A: 1}, 2), ({A: 0}, 2), ({A: 3}, 2), ({B: 1}, 0), ({A: 2, B: 5}, 0)]
+)
+def test_a_save_on_another_revision_is_a_conflict_and_writes_nothing(store, learner, alias, expected, current):
+    store.save(learner, {A: {"x": 1}})
+    store.save(learner, {A: {"x": 2}})
+    with pytest.raises(ConflictError) as caught:
+        store.save(learner, {A: {"x": 3}, B: {"y": 1}, UserInfo(): {"u": 1}}, expected=expected)
+    conflict = caught.value
+    assert conflict.usage_key in expected
+    assert (conflict.expected, conflict.current) == (expected[conflict.usage_key], current)
+    states = store.read(learner, [A, B, UserInfo()])
+    assert {place: dict(state.fields) for place, state in states.items()} == {A: {"x": 2}}
+    assert StudentModule.objects.using(alias).get().revision == 2
+    assert len(store.history(learner, A)) == 2
+
+
+@each_engine
+def test_a_conflict_does_not_break_the_callers_transaction(store, learner, alias):
+    store.save(learner, {A: {"x": 1}})
+    with transaction.atomic(alias):
+        with pytest.raises(ConflictError):
+            store.save(learner, {A: {"x": 2}}, expected={A: 0})
+        store.save(learner, {A: {"x": 3}}, expected={A: 1})
+    assert dict(store.read(learner, [A])[A].fields) == {"x": 3}
+
+
+@each_engine
+def test_a_revision_can_be_expected_only_of_what_is_saved(store, learner):
+    with pytest.raises(InvalidPlaceError, match="no field of it is saved"):
+        store.save(learner, {A: {"x": 1}}, expected={B: 0})
+    assert not store.read(learner, [A])
