@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from opaque_keys.edx.keys import UsageKey
 from xblock.django.request import django_to_webob_request, webob_to_django_response
@@ -43,7 +44,8 @@ def handle(
     if isinstance(block, UnavailableBlock):
         return _error(HTTPStatus.NOT_FOUND, block.reason)
     try:
-        answer = runtime.handle(block, name, django_to_webob_request(request), suffix)
+        with runtime.field_data_cache.saving_at_the_end():  # fields and grade of one answer: one save
+            answer = runtime.handle(block, name, django_to_webob_request(request), suffix)
         response: HttpResponse = webob_to_django_response(answer)
         return response
     except NoSuchHandlerError:
@@ -58,7 +60,7 @@ def handle(
         return _error(HTTPStatus.FORBIDDEN, "The course's content cannot be changed here.")
     except ReadOnlyError:
         return _error(HTTPStatus.METHOD_NOT_ALLOWED, "What this handler does is stored: send a POST.")
-    except (XBlockSaveError, KeyValueMultiSaveError):
+    except (XBlockSaveError, KeyValueMultiSaveError, DatabaseError):
         log.exception("%s: nothing was saved by %s", usage_key, name)
         return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Your answer was not saved. Please try again.")
     except _WRONG_SHAPE as error:

@@ -22,6 +22,7 @@ from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import InheritedSettings
 from fieldstone.runtime.services import LearnerService, ReplaceUrlsService, stateless_services
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
+from fieldstone.store import Grade, Store
 from fieldstone.xblock.field_data_cache import LEARNER_SCOPES, FieldDataCache
 from fieldstone.xblock.key_value_store import DjangoKeyValueStore
 
@@ -181,8 +182,21 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
         raise NotImplementedError("Resources belong to blocks: use local_resource_url.")
 
     def publish(self, block: XBlock, event_type: str, event_data: dict[str, Any]) -> None:
-        """Events go to the log ``fieldstone.events``, without what the learner wrote."""
-        events.info("%s %s by learner %s", event_type, block.scope_ids.usage_id, self.learner.pk)
+        """A grade is saved; every event goes to the log ``fieldstone.events``, without what the learner wrote.
+
+        ``{"value": 1, "max_value": 2}`` is a grade, as XBlock's documentation of ``publish`` has it; of Open edX's
+        further keys, ``only_if_higher`` is heeded.
+        """
+        usage_key = block.scope_ids.usage_id
+        events.info("%s %s by learner %s", event_type, usage_key, self.learner.pk)
+        if event_type == "grade":
+            grade = Grade(event_data["value"], event_data["max_value"])
+            if not event_data.get("only_if_higher") or self._is_higher(usage_key, grade):
+                self.field_data_cache.save_grade(usage_key, grade)
+
+    def _is_higher(self, usage_key: UsageKey, grade: Grade) -> bool:
+        state = Store().read(self.learner, [usage_key]).get(usage_key)
+        return state is None or state.grade is None or (grade.value or 0) > state.grade
 
 
 def _platform_classes(block: XBlock) -> str:

@@ -1,13 +1,15 @@
 """The store: fields of places, for learners, on SQLite and PostgreSQL."""
 
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo
-from fieldstone.store.states import Receipt, Revision, State, States
+from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED, MISSING
 
 __all__ = [
     "DELETED",
     "MISSING",
+    "NO_GRADE",
+    "Grade",
     "Place",
     "Preferences",
     "Receipt",

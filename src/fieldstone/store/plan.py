@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from opaque_keys.edx.keys import UsageKey
 from fieldstone.errors import InvalidPlaceError, InvalidValueError
 from fieldstone.store.engines.base import Engine
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
+from fieldstone.store.states import NO_GRADE, Grade
 from fieldstone.store.tables import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH
 from fieldstone.values import encode_changes, encode_fields
 
@@ -23,17 +25,20 @@ class Plan:
 
     keys: dict[str, UsageKey] = field(default_factory=dict)  # every usage key in it, by its text
     states: dict[str, str] = field(default_factory=dict)  # key -> delta, the text of a fields column
+    grades: dict[str, Grade] = field(default_factory=dict)  # for some of the keys of states
     summaries: dict[str, Encoded] = field(default_factory=dict)
     preferences: dict[str, Encoded] = field(default_factory=dict)
     user_info: Encoded = field(default_factory=dict)
 
     @classmethod
-    def of(cls, changes: Mapping[Place, Mapping[str, Any]]) -> Plan:
+    def of(cls, changes: Mapping[Place, Mapping[str, Any]], grades: Mapping[UsageKey, Grade]) -> Plan:
         """The plan for these changes. Raises ``InvalidPlaceError`` or ``InvalidValueError``."""
         plan = cls()
         for place, fields in changes.items():
             if fields:
                 plan._add(place, encode_changes(place, fields))
+        for usage_key, grade in grades.items():
+            plan._add_grade(usage_key, grade)
         return plan
 
     def __bool__(self) -> bool:
@@ -50,7 +55,18 @@ class Plan:
             for table in self.field_tables()
             for deletes in (True, False)
         )
-        return sum(of_fields) + (engine.statements_to_save_states if self.states else 0)
+        cleared = sum(grade == NO_GRADE for grade in self.grades.values())
+        return sum(of_fields) + cleared + (engine.statements_to_save_states if self.states else 0)
+
+    def _add_grade(self, usage_key: UsageKey, grade: Grade) -> None:
+        if grade != NO_GRADE and not all(isinstance(n, int | float) and math.isfinite(n) for n in grade):
+            raise InvalidValueError(
+                usage_key, "grade", f"a value and a maximum are two finite numbers, not {grade}"
+            )
+        text = key_text(usage_key)
+        self.keys[text] = usage_key
+        self.grades[text] = grade if grade == NO_GRADE else Grade(*map(float, grade))  # type: ignore[arg-type]
+        self.states.setdefault(text, encode_fields({}))
 
     def _add(self, place: Place, encoded: Encoded) -> None:
         if not isinstance(place, Summary | Preferences | UserInfo):

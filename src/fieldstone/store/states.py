@@ -11,6 +11,16 @@ from fieldstone.store.places import Place, PlaceName, name_of
 from fieldstone.values import Fields
 
 
+class Grade(NamedTuple):
+    """What a learner has got at a block, of how much. ``NO_GRADE`` takes a grade away."""
+
+    value: float | None
+    maximum: float | None
+
+
+NO_GRADE = Grade(None, None)
+
+
 class State(NamedTuple):
     """The fields of one place as they were read. A tuple: a frozen dataclass takes four times as long to make."""
 

@@ -18,7 +18,7 @@ from fieldstone.store.engines import Engine, engine_of
 from fieldstone.store.engines.base import Write
 from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, key_text, name_of
 from fieldstone.store.plan import Plan
-from fieldstone.store.states import Receipt, Revision, State, States
+from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USAGE, USER_INFO
 from fieldstone.store.usages import KeyTable, intern_usages
 from fieldstone.values import DELETED, Fields, decode_value
@@ -128,6 +128,7 @@ class Store:
         learner: Any,
         changes: Mapping[Place, Mapping[str, Any]],
         *,
+        grades: Mapping[UsageKey, Grade] | None = None,
         expected: Mapping[UsageKey, int] | None = None,
         origin: str = "",
         actor: Any = None,
@@ -138,12 +139,15 @@ class Store:
         are. ``origin`` says what writes ("handler:vote", cut at 64 characters), ``actor`` who, if not the
         learner; both are kept in the history.
 
+        ``grades`` maps usage keys, of the places or others, to grades; a block's grade that is not named stays,
+        and a grade alone touches no fields.
+
         ``expected`` maps usage keys among the places to the revision that the caller read, 0 for none: where
         somebody has saved since, ``ConflictError`` is raised and nothing is written.
 
         Raises ``InvalidLearnerError``, ``InvalidPlaceError`` or ``InvalidValueError`` before anything is written.
         """
-        plan = Plan.of(changes)
+        plan = Plan.of(changes, grades or {})
         actor_id = None if actor is None else _learner_id(actor)
         write = Write(_learner_id(learner), self._clock(), actor_id, origin[:ORIGIN_LENGTH])
         receipt = Receipt(States())
@@ -173,18 +177,22 @@ class Store:
         ids = intern_usages(plan.keys, self.using)
         if plan.states:
             # Sorted: two saves of the same blocks lock their rows in the same order and cannot deadlock.
-            deltas = sorted((ids[text], delta) for text, delta in plan.states.items())
+            rows = sorted(
+                (ids[text], delta, *plan.grades.get(text, NO_GRADE)) for text, delta in plan.states.items()
+            )
+            for usage_id in sorted(ids[text] for text, grade in plan.grades.items() if grade == NO_GRADE):
+                self._engine.clear_grade(cursor, write.learner_id, usage_id)
             texts = {ids[text]: text for text in plan.states}
-            self._add_states(receipt.states, plan.keys, texts, self._engine.save_states(cursor, write, deltas))
+            self._add_states(receipt.states, plan.keys, texts, self._engine.save_states(cursor, write, rows))
         learner = write.learner_id
         for table, places in (
             (SUMMARY, {(ids[text],): fields for text, fields in plan.summaries.items()}),
             (PREFERENCES, {(learner, block_type): fields for block_type, fields in plan.preferences.items()}),
             (USER_INFO, {(learner,): plan.user_info}),
         ):
-            rows = [(place, name, text) for place, fields in places.items() for name, text in fields.items()]
-            if rows:
-                self._engine.save_fields(cursor, write, table, rows)
+            fields_of = [(place, name, text) for place, fields in places.items() for name, text in fields.items()]
+            if fields_of:
+                self._engine.save_fields(cursor, write, table, fields_of)
 
     # History
 
@@ -213,7 +221,7 @@ class Store:
         """The state of one learner at a block as of a revision, or of a moment (aware). One query.
 
         As of a revision: raises ``NoSuchRevisionError`` where there is none of that number. As of a moment before
-        the first save: a state without fields, of revision 0. Grades are not rebuilt.
+        the first save: a state without fields, of revision 0.
         """
         if (revision is None) == (moment is None):
             raise TypeError("at() takes either a revision or a moment.")
@@ -223,11 +231,12 @@ class Store:
         if revision is not None and (not rows or rows[-1][0] != revision):
             raise NoSuchRevisionError(usage_key, revision)
         fields = Fields({})
-        for _, delta, snapshot, _ in rows:
+        for _, delta, snapshot, *_ in rows:
             fields = fields.overlaid(json.loads(delta)) if snapshot is None else Fields.from_text(snapshot)
         if not rows:
             return State(fields, moment or self._clock(), 0)
-        return State(fields, engine.to_datetime(rows[-1][3]), rows[-1][0])
+        number, _, _, created, grade, max_grade = rows[-1]
+        return State(fields, engine.to_datetime(created), number, grade, max_grade)
 
     def restore(
         self, learner: Any, usage_key: UsageKey, *, revision: int, origin: str = "restore", actor: Any = None
@@ -246,8 +255,12 @@ class Store:
         for name, text in wanted.fields.encoded.items():
             if current.fields.encoded.get(name) != text:
                 changes[name] = decode_value(text)
-        expected = {usage_key: current.revision or 0} if changes else {}
-        return self.save(learner, {usage_key: changes}, expected=expected, origin=origin, actor=actor)
+        had, has = Grade(wanted.grade, wanted.max_grade), Grade(current.grade, current.max_grade)
+        grades = {usage_key: had} if had != has else {}
+        expected = {usage_key: current.revision or 0} if changes or grades else {}
+        return self.save(
+            learner, {usage_key: changes}, grades=grades, expected=expected, origin=origin, actor=actor
+        )
 
 
 def _check_expected(expected: Mapping[UsageKey, int], plan: Plan) -> None:

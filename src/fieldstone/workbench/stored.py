@@ -25,6 +25,8 @@ class ShownState:
     revision: int | None
     modified: datetime
     fields: Rows
+    grade: float | None
+    max_grade: float | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def stored_at(runtime: CourseRuntime, usage_key: Any) -> dict[str, Any]:
     states = store.read(user, [usage_key, *places.values()])
     state = states.get(usage_key)
     return {
-        "state": state and ShownState(state.revision, state.modified, _rows(state.fields)),
+        "state": state
+        and ShownState(state.revision, state.modified, _rows(state.fields), state.grade, state.max_grade),
         "scopes": [
             ShownScope(name, _rows(states[place].fields)) for name, place in places.items() if place in states
         ],

@@ -15,7 +15,7 @@ from xblock.runtime import KeyValueStore
 
 from fieldstone.errors import CrossLearnerError, ReadOnlyError
 from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, name_of
-from fieldstone.store.states import State
+from fieldstone.store.states import Grade, State
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED, Fields, decode_value, encode_changes
 
@@ -106,6 +106,15 @@ class FieldDataCache:
             self._batch.changes.setdefault(place, {}).update(copies)
             self._overlay(place, fields)
 
+    def save_grade(self, usage_key: UsageKey, grade: Grade) -> None:
+        """Save a learner's grade at a block; inside ``saving_at_the_end``, together with all else."""
+        if self.read_only:
+            raise ReadOnlyError("This field data cache is read-only: the grade was not saved.")
+        if self._batch is None:
+            self._store.save(self.user, {}, grades={usage_key: grade}, origin=self.origin)
+        else:
+            self._batch.grades[usage_key] = grade
+
     @contextmanager
     def saving_at_the_end(self) -> Iterator[None]:
         """Make one save of all that is saved within: a page of blocks costs one write, not one a block.
@@ -120,14 +129,16 @@ class FieldDataCache:
         try:
             yield
             self._batch = None
-            self._store_now(batch.changes)
+            self._store_now(batch.changes, batch.grades)
         except BaseException:
             self._batch = None
             self._fields.update(batch.stored)
             raise
 
-    def _store_now(self, changes: Mapping[Place, Mapping[str, Any]]) -> None:
-        merged = self._store.save(self.user, changes, origin=self.origin).states.by_name
+    def _store_now(
+        self, changes: Mapping[Place, Mapping[str, Any]], grades: Mapping[UsageKey, Grade] | None = None
+    ) -> None:
+        merged = self._store.save(self.user, changes, grades=grades, origin=self.origin).states.by_name
         for place, fields in changes.items():
             state = merged.get(name_of(place))
             if state is not None:  # with what other processes saved since the prefetch
@@ -152,6 +163,7 @@ class _Batch:
     """Saves that wait for the end of ``saving_at_the_end``."""
 
     changes: dict[Place, dict[str, Any]] = field(default_factory=dict)
+    grades: dict[UsageKey, Grade] = field(default_factory=dict)
     stored: dict[PlaceName, Fields] = field(default_factory=dict)  # the cache before them, to go back to
 
 

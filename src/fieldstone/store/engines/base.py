@@ -19,6 +19,10 @@ Times are what ``Engine.to_datetime`` takes.
 """
 
 
+StateWrite = tuple[int, str, float | None, float | None]
+"""Usage id, text of the delta, grade, maximum grade; a grade of ``None`` leaves the stored one."""
+
+
 class HistoryRow(NamedTuple):
     """A row of ``StudentModuleHistory`` as the engine gives it: ``delta`` is text."""
 
@@ -72,10 +76,8 @@ class Engine(ABC):
         """A moment as the driver takes it."""
 
     @abstractmethod
-    def save_states(
-        self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
-    ) -> list[StateRow]:
-        """Merge deltas, ``(usage id, text)`` sorted by usage id and without repeats, and write their history.
+    def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
+        """Merge deltas, sorted by usage id and without repeats, set their grades, and write their history.
 
         The merge happens on the server: nothing is read first, so writers of different fields never lose each
         other's work. Gives the merged rows in any order.
@@ -152,10 +154,11 @@ class Engine(ABC):
 
     def read_until(
         self, cursor: CursorWrapper, learner_id: int, key: str, revision: int | None, at: datetime | None
-    ) -> list[tuple[int, str, str | None, Any]]:
+    ) -> list[tuple[Any, ...]]:
         """What rebuilds a state: the revisions from the last snapshot up to a revision, or to a moment.
 
-        ``(revision, delta, snapshot, created)``, oldest first; a snapshot, where there is one, in the first alone.
+        ``(revision, delta, snapshot, created, grade, max_grade)``, oldest first; a snapshot, where there is one,
+        in the first alone.
         """
         if revision is None:
             until, value = "created <= %s", self.moment(at) if at else None
@@ -163,12 +166,20 @@ class Engine(ABC):
             until, value = "revision <= %s", revision
         of_row = f'student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s) AND {until}'
         cursor.execute(
-            f"SELECT revision, delta, snapshot, {self.time.format('created')} FROM {HISTORY} WHERE {of_row}"
+            f"SELECT revision, delta, snapshot, {self.time.format('created')}, grade, max_grade"
+            f" FROM {HISTORY} WHERE {of_row}"
             f" AND revision >= coalesce((SELECT max(revision) FROM {HISTORY}"
             f" WHERE {of_row} AND snapshot IS NOT NULL), 0) ORDER BY revision",
             [learner_id, key, value] * 2,
         )
         return list(cursor.fetchall())
+
+    def clear_grade(self, cursor: CursorWrapper, learner_id: int, usage_id: int) -> None:
+        """Take a grade away, ahead of ``save_states``, which then writes the history of it."""
+        cursor.execute(
+            f"UPDATE {STATE} SET grade = NULL, max_grade = NULL WHERE student_id = %s AND usage_id = %s",
+            [learner_id, usage_id],
+        )
 
     def save_fields(
         self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Iterable[FieldValue]

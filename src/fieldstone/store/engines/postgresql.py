@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, Write, aware
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE
 
 
@@ -22,15 +22,12 @@ class PostgreSQL(Engine):
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         return list(values)
 
-    def save_states(
-        self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
-    ) -> list[StateRow]:
-        ids, texts = zip(*deltas, strict=True)
+    def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
+        columns = [list(column) for column in zip(*rows, strict=True)]
         cursor.execute(
             self._SAVE,
-            [list(ids), list(texts), write.learner_id, write.at, write.at,
-             write.learner_id, write.actor_id, write.origin],
-        )  # fmt: skip
+            [*columns, write.learner_id, write.at, write.at, write.learner_id, write.actor_id, write.origin],
+        )
         return list(cursor.fetchall())
 
     # The column is text, since reading jsonb costs twice as much (docs/decisions/0005-text-columns.md).
@@ -38,13 +35,16 @@ class PostgreSQL(Engine):
     # Row locks are taken in the order of the arrays, which is sorted: see Store._write.
     # The history joins the rows that were really written, so their revisions are those of this very save.
     _SAVE = f"""
-        WITH incoming (usage_id, delta) AS (
-            SELECT * FROM unnest(%s::bigint[], %s::text[])
+        WITH incoming (usage_id, delta, grade, max_grade) AS (
+            SELECT * FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::float8[])
         ), saved AS (
-            INSERT INTO {STATE} AS stored (student_id, usage_id, fields, revision, done, created, modified)
-            SELECT %s, usage_id, delta, 1, 'na', %s, %s FROM incoming
+            INSERT INTO {STATE} AS stored
+                (student_id, usage_id, fields, grade, max_grade, revision, done, created, modified)
+            SELECT %s, usage_id, delta, grade, max_grade, 1, 'na', %s, %s FROM incoming
             ON CONFLICT (student_id, usage_id) DO UPDATE SET
                 fields = jsonb_strip_nulls(stored.fields::jsonb || excluded.fields::jsonb)::text,
+                grade = coalesce(excluded.grade, stored.grade),
+                max_grade = coalesce(excluded.max_grade, stored.max_grade),
                 revision = stored.revision + 1,
                 modified = greatest(stored.modified, excluded.modified)
             RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
@@ -52,7 +52,7 @@ class PostgreSQL(Engine):
             INSERT INTO {HISTORY}
                 (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade, actor_id, origin)
             SELECT %s, usage_id, revision, delta, CASE WHEN revision %% {SNAPSHOT_EVERY} = 0 THEN fields END,
-                modified AT TIME ZONE 'UTC', grade, max_grade, %s, %s
+                modified AT TIME ZONE 'UTC', saved.grade, saved.max_grade, %s, %s
             FROM saved JOIN incoming USING (usage_id)
         )
         SELECT * FROM saved

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, Write, aware
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE
 
 
@@ -25,23 +25,27 @@ class SQLite(Engine):
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         return json.dumps(values)
 
-    def save_states(
-        self, cursor: CursorWrapper, write: Write, deltas: Sequence[tuple[int, str]]
-    ) -> list[StateRow]:
-        rows, moment = json.dumps(deltas), self.moment(write.at)
-        cursor.execute(self._SAVE, [write.learner_id, moment, moment, rows])
+    def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
+        # Grades as text: SQLite's JSON reads a number to 15 digits only.
+        written = json.dumps([(usage_id, delta, *map(_text, grades)) for usage_id, delta, *grades in rows])
+        moment = self.moment(write.at)
+        cursor.execute(self._SAVE, [write.learner_id, moment, moment, written])
         saved = list(cursor.fetchall())  # drained: RETURNING writes only as it is read
-        cursor.execute(self._KEEP, [write.learner_id, write.actor_id, write.origin, rows, write.learner_id])
+        cursor.execute(self._KEEP, [write.learner_id, write.actor_id, write.origin, written, write.learner_id])
         return saved
 
     # json_patch merges deeply, but every value is a string, so here it replaces whole values and drops nulls.
     # WHERE true: without it SQLite reads ON CONFLICT as the join's ON.
     _SAVE = f"""
-        INSERT INTO {STATE} AS stored (student_id, usage_id, fields, revision, done, created, modified)
-        SELECT %s, json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1, 'na', %s, %s
+        INSERT INTO {STATE} AS stored
+            (student_id, usage_id, fields, grade, max_grade, revision, done, created, modified)
+        SELECT %s, json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+            CAST(json_extract(value, '$[2]') AS real), CAST(json_extract(value, '$[3]') AS real), 1, 'na', %s, %s
         FROM json_each(%s) WHERE true
         ON CONFLICT (student_id, usage_id) DO UPDATE SET
             fields = json_patch(stored.fields, excluded.fields),
+            grade = coalesce(excluded.grade, stored.grade),
+            max_grade = coalesce(excluded.max_grade, stored.max_grade),
             revision = stored.revision + 1,
             modified = max(stored.modified, excluded.modified)
         RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
@@ -61,3 +65,7 @@ class SQLite(Engine):
 
     def moment(self, at: datetime) -> Any:
         return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+
+
+def _text(number: float | None) -> str | None:
+    return None if number is None else repr(float(number))
