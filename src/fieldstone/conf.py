@@ -30,3 +30,8 @@ def block_aliases() -> dict[str, str]:
 def learner_switcher() -> bool:
     """``LEARNER_SWITCHER``: may any visitor be any learner of the workbench? ``DEBUG`` by default."""
     return bool(_setting("LEARNER_SWITCHER", settings.DEBUG))
+
+
+def max_value_bytes() -> int:
+    """``MAX_VALUE_BYTES``: how long the JSON text of one field's value may be; 16 MiB by default."""
+    return int(_setting("MAX_VALUE_BYTES", 16 * 1024 * 1024))

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import enum
 import json
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from fieldstone import conf
 from fieldstone.errors import InvalidValueError
 
 
@@ -35,6 +38,10 @@ MISSING: Final = _Marker.MISSING
 DELETED: Final = _Marker.DELETED
 """Given as a value in a save, it deletes the field."""
 
+ROOM = 4_000
+"""Levels of nesting beyond what Python's limit leaves: values of depth 1,000 are kept, wherever they are saved."""
+
+_room = threading.Lock()
 _compact = json.JSONEncoder(separators=(",", ":"))
 _scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]  # a C function
 
@@ -45,7 +52,28 @@ def encode_value(value: Any) -> str:
     Raises ``TypeError``, ``ValueError`` or ``RecursionError`` where ``json`` does; ``encode_changes`` names the
     place and the field.
     """
-    return _compact.encode(_with_names(value))
+    if _has_named_tuple(value):
+        value = _with_names(value)
+    try:
+        return _compact.encode(value)
+    except RecursionError:
+        text: str = _with_room(_compact.encode, value)
+        return text
+
+
+def _has_named_tuple(value: Any) -> bool:
+    # A loop, since a value may be nested deeper than Python calls itself; `seen`, since it may hold itself.
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if not isinstance(item, dict | list | tuple) or id(item) in seen:
+            continue
+        if hasattr(item, "_asdict"):
+            return True
+        seen.add(id(item))
+        waiting.extend(item.values() if isinstance(item, dict) else item)
+    return False
 
 
 def _with_names(value: Any) -> Any:
@@ -59,6 +87,20 @@ def _with_names(value: Any) -> Any:
     return value
 
 
+def _with_room(function: Callable[[Any], Any], argument: Any) -> Any:
+    """Call a function of ``json`` that Python's limit on recursion was too low for.
+
+    The limit is the whole process's: the lock keeps one thread from lowering it while another needs it.
+    """
+    with _room:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + ROOM)
+        try:
+            return function(argument)
+        finally:
+            sys.setrecursionlimit(limit)
+
+
 def decode_value(text: str) -> Any:
     """The value that ``encode_value`` was given; a new object at each call.
 
@@ -70,6 +112,8 @@ def decode_value(text: str) -> Any:
         value, end = _scan(text, 0)
     except StopIteration:
         return json.loads(text)
+    except RecursionError:
+        return _with_room(json.loads, text)
     return value if end == len(text) else json.loads(text)
 
 
@@ -78,13 +122,17 @@ def encode_changes(place: object, changes: Mapping[str, Any]) -> dict[str, str |
 
     Raises ``InvalidValueError`` for the first field that cannot be stored.
     """
+    limit = conf.max_value_bytes()
     encoded: dict[str, str | None] = {}
     for name, value in changes.items():
         _check_name(place, name)
         try:
-            encoded[name] = None if value is DELETED else encode_value(value)
+            text = None if value is DELETED else encode_value(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidValueError(place, name, f"JSON cannot write it ({error})") from error
+        if text is not None and len(text) > limit:
+            raise InvalidValueError(place, name, f"it takes {len(text):,} bytes, and {limit:,} are allowed")
+        encoded[name] = text
     return encoded
 
 

@@ -91,7 +91,7 @@ def test_a_value_replaces_the_old_one_whole(store, learner):
 PROBES = [
     None, True, False, 0, -0.0, 1, 1.0, 1e22, 1e-7, 2**53 + 1, 10**4000, 0.1, math.inf, -math.inf,
     "", "\x00", "\ud800", "\U0001f600", "é", "\u2028", '"', "\\", "null", {}, [], {"": None}, [None], [[]],
-    {"a": {"b": None}}, {"$ref": 1}, [1, 1.0, "1"], "x" * 300_000,
+    {"a": {"b": None}}, {"$ref": 1}, [1, 1.0, "1"], "x" * 5_000_000,
 ]  # fmt: skip
 
 
@@ -102,6 +102,28 @@ def test_values_come_back_equal_and_of_the_same_type(store, learner):
     fields = store.read(learner, [A])[A].fields
     for number, value in enumerate(PROBES):
         assert repr(fields[f"field {number}"]) == repr(value)
+
+
+@each_engine
+def test_a_value_of_depth_1000_comes_back(store, learner):
+    """Deeper than Python's own limit on recursion lets its json go."""
+    deep = 1
+    for _ in range(500):
+        deep = {"a": [deep]}
+    store.save(learner, {A: {"deep": deep}})
+    found = store.read(learner, [A])[A].fields["deep"]
+    for _ in range(500):
+        found = found["a"][0]
+    assert found == 1
+
+
+@each_engine
+def test_a_value_over_the_limit_is_refused(store, learner, settings):
+    settings.FIELDSTONE = {"MAX_VALUE_BYTES": 10}
+    store.save(learner, {A: {"x": "12345678"}})
+    with pytest.raises(InvalidValueError, match=r"'x' of .* it takes 11 bytes, and 10 are allowed"):
+        store.save(learner, {A: {"x": "123456789"}, B: {"y": 1}})
+    assert fields_of(store, learner, A) == {"x": "12345678"}
 
 
 @each_engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -60,3 +61,21 @@ def test_the_error_names_place_field_and_reason():
 
 def test_the_markers_say_their_names():
     assert (repr(MISSING), repr(DELETED)) == ("MISSING", "DELETED")
+
+
+def test_a_value_that_holds_itself_is_refused():
+    circle = [1]
+    circle.append(circle)
+    with pytest.raises(InvalidValueError, match=r"[Cc]ircular"):
+        encode_changes("place", {"x": circle})
+
+
+def test_a_value_too_deep_is_refused_and_the_limit_on_recursion_is_as_before():
+    limit, deep = sys.getrecursionlimit(), []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InvalidValueError, match="recursion"):
+        encode_changes("place", {"x": deep})
+    assert sys.getrecursionlimit() == limit
+    while deep:  # taken apart by hand: Python would do it by recursion
+        deep = deep[0]
