@@ -1,6 +1,7 @@
 """The store: fields of places, for learners, on SQLite and PostgreSQL."""
 
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo
+from fieldstone.store.scan import Scanned
 from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED, MISSING
@@ -14,6 +15,7 @@ __all__ = [
     "Preferences",
     "Receipt",
     "Revision",
+    "Scanned",
     "State",
     "States",
     "Store",

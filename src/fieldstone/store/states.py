@@ -48,6 +48,7 @@ class Receipt:
     """Proof of a save: it is committed, or will be with the caller's own transaction."""
 
     states: States  # every saved user_state, merged with what other writers had saved
+    repeated: bool = False  # the save had been written before under its token, and was not written again
 
 
 class States(Mapping[Place, State]):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
-from opaque_keys.edx.keys import UsageKey
+from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
 from fieldstone.errors import ConflictError, InvalidLearnerError, InvalidPlaceError, NoSuchRevisionError
 from fieldstone.store.engines import Engine, engine_of
@@ -130,6 +131,7 @@ class Store:
         *,
         grades: Mapping[UsageKey, Grade] | None = None,
         expected: Mapping[UsageKey, int] | None = None,
+        token: UUID | None = None,
         origin: str = "",
         actor: Any = None,
     ) -> Receipt:
@@ -145,11 +147,15 @@ class Store:
         ``expected`` maps usage keys among the places to the revision that the caller read, 0 for none: where
         somebody has saved since, ``ConflictError`` is raised and nothing is written.
 
+        ``token``, made once with ``uuid4`` and given at every try of the same save, lets a caller try again when
+        it does not know whether the save arrived: it is written once. It is kept with the history of ``user_state``,
+        so a save that has none is written again, with the same values.
+
         Raises ``InvalidLearnerError``, ``InvalidPlaceError`` or ``InvalidValueError`` before anything is written.
         """
         plan = Plan.of(changes, grades or {})
         actor_id = None if actor is None else _learner_id(actor)
-        write = Write(_learner_id(learner), self._clock(), actor_id, origin[:ORIGIN_LENGTH])
+        write = Write(_learner_id(learner), self._clock(), actor_id, origin[:ORIGIN_LENGTH], token)
         receipt = Receipt(States())
         _check_expected(expected or {}, plan)
         if not plan:
@@ -158,18 +164,21 @@ class Store:
             # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their
             # own, they hold no lock while the save runs and are known to the process at once.
             intern_usages(plan.keys, self.using)
-        with self._whole(plan, expected), connections[self.using].cursor() as cursor:
-            self._write(cursor, plan, write, receipt)
-            for usage_key, revision in (expected or {}).items():
-                # The rows are locked by now, and what was there before is one less than what is there.
-                current = (receipt.states[usage_key].revision or 0) - 1
-                if current != revision:
-                    raise ConflictError(usage_key, revision, current)
+        try:
+            with self._whole(plan, expected or token), connections[self.using].cursor() as cursor:
+                self._write(cursor, plan, write, receipt)
+                if token is not None and plan.states:
+                    ids = intern_usages(plan.keys, self.using)
+                    if self._engine.was_saved(cursor, write, [ids[text] for text in plan.states]):
+                        raise _RepeatedError  # rolls this try back
+                _check_revisions(expected or {}, receipt)
+        except _RepeatedError:
+            return Receipt(self.read(learner, [plan.keys[text] for text in plan.states]), repeated=True)
         return receipt
 
-    def _whole(self, plan: Plan, expected: object) -> AbstractContextManager[Any]:
-        """A transaction around the save, unless it is one statement that nothing can follow."""
-        if plan.statements(self._engine) == 1 and not expected and not connections[self.using].in_atomic_block:
+    def _whole(self, plan: Plan, checked: object) -> AbstractContextManager[Any]:
+        """A transaction around the save, unless it is one statement that no check can undo."""
+        if plan.statements(self._engine) == 1 and not checked and not connections[self.using].in_atomic_block:
             return nullcontext()
         return transaction.atomic(self.using)
 
@@ -193,6 +202,23 @@ class Store:
             fields_of = [(place, name, text) for place, fields in places.items() for name, text in fields.items()]
             if fields_of:
                 self._engine.save_fields(cursor, write, table, fields_of)
+
+    def scan(
+        self,
+        *,
+        context: LearningContextKey | None = None,
+        usage_key: UsageKey | None = None,
+        block_type: str | None = None,
+        batch: int = 1000,
+    ) -> Iterator[Scanned]:
+        """Every learner's ``user_state`` of a learning context or of one block, of one block type if it is given.
+
+        By block, then by learner, in constant memory: ``batch`` rows a query or two. Rows may be saved meanwhile:
+        none comes twice, and those that were there throughout come once.
+
+        Raises ``TypeError`` unless either ``context`` or ``usage_key`` is given.
+        """
+        return scan(self.using, context, usage_key, block_type, batch)
 
     # History
 
@@ -261,6 +287,18 @@ class Store:
         return self.save(
             learner, {usage_key: changes}, grades=grades, expected=expected, origin=origin, actor=actor
         )
+
+
+class _RepeatedError(Exception):
+    """The save had been written before."""
+
+
+def _check_revisions(expected: Mapping[UsageKey, int], receipt: Receipt) -> None:
+    for usage_key, revision in expected.items():
+        # The rows are locked by now, and what was there before is one less than what is there.
+        current = (receipt.states[usage_key].revision or 0) - 1
+        if current != revision:
+            raise ConflictError(usage_key, revision, current)
 
 
 def _check_expected(expected: Mapping[UsageKey, int], plan: Plan) -> None:

@@ -29,3 +29,6 @@ KEY_LENGTH = 255
 FIELD_NAME_LENGTH = 255
 BLOCK_TYPE_LENGTH = 64
 ORIGIN_LENGTH = 64
+
+LOWEST_ID, HIGHEST_ID = -(2**63), 2**63 - 1
+"""Where a walk over all ids begins and ends: the range of a bigint."""

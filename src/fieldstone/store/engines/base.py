@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
@@ -41,6 +42,7 @@ class Write:
     at: datetime
     actor_id: int | None
     origin: str
+    token: UUID | None
 
 
 FieldValue = tuple[tuple[Any, ...], str, str | None]
@@ -142,6 +144,38 @@ class Engine(ABC):
         )
         return list(cursor.fetchall())
 
+    def scan_usage(self, cursor: CursorWrapper, usage_id: int, after: int, limit: int) -> list[tuple[Any, ...]]:
+        """The next rows of a usage, by learner, after this one: ``(learner id, usage id, fields, ...)``."""
+        # Both columns in the range and the order leave the block-first index alone to serve it. Of `usage_id = ..
+        # AND student_id > ..` PostgreSQL thought the primary key was as good, and read other blocks' rows.
+        cursor.execute(
+            f"SELECT student_id, {self._state_columns()} FROM {STATE}"
+            " WHERE (usage_id, student_id) > (%s, %s) AND usage_id <= %s"
+            " ORDER BY usage_id, student_id LIMIT %s",
+            [usage_id, after, usage_id, limit],
+        )
+        return list(cursor.fetchall())
+
+    def scan_context(
+        self, cursor: CursorWrapper, context_id: int, block_type: str | None, after: int, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """The first rows of a context's usages after this one, by usage and learner.
+
+        ``(key, block type, learner id, usage id, fields, ...)``, of one block type or of all (``None``).
+        """
+        # Both engines walk the context's usages by the index (context, id), each by the block-first index, and stop
+        # at the limit. The keyset is on usages alone, and `scan_usage` ends the last one: with `(usage_id,
+        # student_id) > ..` here the engines read what is left of a large usage anew at each batch, to sort it
+        # (200,000 learners on PostgreSQL: 2 s a batch). With a list of usage ids the same happens.
+        of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
+        cursor.execute(
+            f'SELECT met."key", met.block_type, student_id, {self._state_columns()}'
+            f" FROM {USAGE} AS met JOIN {STATE} ON usage_id = met.id"
+            f" WHERE met.context_id = %s AND met.id > %s{of_type} ORDER BY met.id, student_id LIMIT %s",
+            [context_id, after, *types, limit],
+        )
+        return list(cursor.fetchall())
+
     def read_history(self, cursor: CursorWrapper, learner_id: int, key: str) -> list[HistoryRow]:
         """The history of one learner at one usage, latest first."""
         cursor.execute(
@@ -173,6 +207,22 @@ class Engine(ABC):
             [learner_id, key, value] * 2,
         )
         return list(cursor.fetchall())
+
+    def was_saved(self, cursor: CursorWrapper, write: Write, usage_ids: Sequence[int]) -> bool:
+        """Whether the save that has just been written had been written before, under the same token.
+
+        Asked after ``save_states``, while its row locks are held: of two tries at once one waits for the other.
+        """
+        cursor.execute(
+            f"SELECT 1 FROM {HISTORY} WHERE student_id = %s AND usage_id {self.ids_listed} AND token = %s"
+            " GROUP BY usage_id HAVING count(*) > 1",
+            [write.learner_id, self.listed(usage_ids), self.token(write.token)],
+        )
+        return cursor.fetchone() is not None
+
+    def token(self, token: UUID | None) -> Any:
+        """A token as the driver takes it."""
+        return token
 
     def clear_grade(self, cursor: CursorWrapper, learner_id: int, usage_id: int) -> None:
         """Take a grade away, ahead of ``save_states``, which then writes the history of it."""

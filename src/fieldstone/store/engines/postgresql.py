@@ -26,7 +26,16 @@ class PostgreSQL(Engine):
         columns = [list(column) for column in zip(*rows, strict=True)]
         cursor.execute(
             self._SAVE,
-            [*columns, write.learner_id, write.at, write.at, write.learner_id, write.actor_id, write.origin],
+            [
+                *columns,
+                write.learner_id,
+                write.at,
+                write.at,
+                write.learner_id,
+                write.actor_id,
+                write.origin,
+                write.token,
+            ],
         )
         return list(cursor.fetchall())
 
@@ -50,9 +59,10 @@ class PostgreSQL(Engine):
             RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
         ), kept AS (
             INSERT INTO {HISTORY}
-                (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade, actor_id, origin)
+                (student_id, usage_id, revision, delta, snapshot,
+                 created, grade, max_grade, actor_id, origin, token)
             SELECT %s, usage_id, revision, delta, CASE WHEN revision %% {SNAPSHOT_EVERY} = 0 THEN fields END,
-                modified AT TIME ZONE 'UTC', saved.grade, saved.max_grade, %s, %s
+                modified AT TIME ZONE 'UTC', saved.grade, saved.max_grade, %s, %s, %s
             FROM saved JOIN incoming USING (usage_id)
         )
         SELECT * FROM saved

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
@@ -31,7 +32,10 @@ class SQLite(Engine):
         moment = self.moment(write.at)
         cursor.execute(self._SAVE, [write.learner_id, moment, moment, written])
         saved = list(cursor.fetchall())  # drained: RETURNING writes only as it is read
-        cursor.execute(self._KEEP, [write.learner_id, write.actor_id, write.origin, written, write.learner_id])
+        cursor.execute(
+            self._KEEP,
+            [write.learner_id, write.actor_id, write.origin, self.token(write.token), written, write.learner_id],
+        )
         return saved
 
     # json_patch merges deeply, but every value is a string, so here it replaces whole values and drops nulls.
@@ -54,11 +58,14 @@ class SQLite(Engine):
     # The transaction holds the write lock by now, so the revisions are still those of this save.
     _KEEP = f"""
         INSERT INTO {HISTORY}
-            (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade, actor_id, origin)
+            (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade, actor_id, origin, token)
         SELECT %s, usage_id, revision, json_extract(value, '$[1]'),
-            CASE WHEN revision %% {SNAPSHOT_EVERY} = 0 THEN fields END, modified, grade, max_grade, %s, %s
+            CASE WHEN revision %% {SNAPSHOT_EVERY} = 0 THEN fields END, modified, grade, max_grade, %s, %s, %s
         FROM json_each(%s) JOIN {STATE} ON student_id = %s AND usage_id = json_extract(value, '$[0]')
     """
+
+    def token(self, token: UUID | None) -> Any:
+        return token and token.hex
 
     def to_datetime(self, stored: Any) -> datetime:
         return aware(datetime.fromisoformat(stored))
