@@ -58,6 +58,15 @@ class NoSuchRevisionError(FieldstoneError, LookupError):
         self.revision = revision
 
 
+class NothingStoredError(FieldstoneError, LookupError):
+    """Nothing is stored of what was named, most often by a slip of the pen: check the name, and the alias."""
+
+    def __init__(self, what: str, alias: str) -> None:
+        super().__init__(f"Nothing is stored of {what} on the database {alias!r}. Check how it is written.")
+        self.what = what
+        self.alias = alias
+
+
 class UnsupportedEngineError(FieldstoneError):
     """The database alias is on an engine that the store has no statements for."""
 

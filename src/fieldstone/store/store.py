@@ -19,6 +19,7 @@ from fieldstone.store.engines import Engine, engine_of
 from fieldstone.store.engines.base import Write
 from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, key_text, name_of
 from fieldstone.store.plan import Plan
+from fieldstone.store.scan import Scanned, scan
 from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USAGE, USER_INFO
 from fieldstone.store.usages import KeyTable, intern_usages
@@ -148,8 +149,8 @@ class Store:
         somebody has saved since, ``ConflictError`` is raised and nothing is written.
 
         ``token``, made once with ``uuid4`` and given at every try of the same save, lets a caller try again when
-        it does not know whether the save arrived: it is written once. It is kept with the history of ``user_state``,
-        so a save that has none is written again, with the same values.
+        it does not know whether the save arrived: it is written once. It is kept with the history of
+        ``user_state``, so a save that has none is written again, with the same values.
 
         Raises ``InvalidLearnerError``, ``InvalidPlaceError`` or ``InvalidValueError`` before anything is written.
         """

@@ -31,4 +31,4 @@ BLOCK_TYPE_LENGTH = 64
 ORIGIN_LENGTH = 64
 
 LOWEST_ID, HIGHEST_ID = -(2**63), 2**63 - 1
-"""Where a walk over all ids begins and ends: the range of a bigint."""
+"""Before and after every id that is given out, which are bigints: where a walk over rows begins and ends."""

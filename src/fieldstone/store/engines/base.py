@@ -163,10 +163,10 @@ class Engine(ABC):
 
         ``(key, block type, learner id, usage id, fields, ...)``, of one block type or of all (``None``).
         """
-        # Both engines walk the context's usages by the index (context, id), each by the block-first index, and stop
-        # at the limit. The keyset is on usages alone, and `scan_usage` ends the last one: with `(usage_id,
-        # student_id) > ..` here the engines read what is left of a large usage anew at each batch, to sort it
-        # (200,000 learners on PostgreSQL: 2 s a batch). With a list of usage ids the same happens.
+        # The engines walk the context's usages by the index (context, id), each by the block-first index, and stop
+        # at the limit. The keyset is on usages alone, and `scan_usage` reads the rest of the last one: with
+        # `(usage_id, student_id) > ..` here, what is left of a large usage is read and sorted anew for each batch
+        # (200,000 learners on PostgreSQL: 2 s a batch), and with a list of usage ids all that is left of the list.
         of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
         cursor.execute(
             f'SELECT met."key", met.block_type, student_id, {self._state_columns()}'
@@ -256,6 +256,11 @@ class Engine(ABC):
     def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
         """The ids of those keys that an interning table has."""
         cursor.execute(f'SELECT "key", id FROM {table} WHERE "key" {self.keys_listed}', [self.listed(keys)])
+        return dict(cursor.fetchall())
+
+    def select_keys(self, cursor: CursorWrapper, table: str, ids: Sequence[int]) -> dict[int, str]:
+        """The keys of those ids that an interning table has."""
+        cursor.execute(f'SELECT id, "key" FROM {table} WHERE id {self.ids_listed}', [self.listed(ids)])
         return dict(cursor.fetchall())
 
     def insert_ids(
