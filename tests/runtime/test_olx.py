@@ -336,3 +336,10 @@ def test_open_edxs_demo_course_is_read_but_for_what_is_not_installed():
         sum(len(section.units) for chapter in outline(course, AnonymousUser()) for section in chapter.sections)
         > 50
     )
+
+
+def test_a_block_does_not_show_its_whole_course(tmp_path):
+    """Django's error page writes out every local: with a course in them it took minutes."""
+    course = course_of(tmp_path, "<chapter><sequential><html url_name='h'/></sequential></chapter>")
+    assert len(repr(course)) < 100
+    assert len(repr(course.block(key_in(course, "html", "h")))) < 100

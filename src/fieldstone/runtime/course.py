@@ -15,7 +15,7 @@ from xblock.field_data import FieldData
 from fieldstone.errors import NoSuchBlockError
 
 
-@dataclass
+@dataclass(repr=False)
 class CourseBlock:
     """One block of a course."""
 
@@ -28,6 +28,11 @@ class CourseBlock:
     inheritable: dict[str, Any] = field(default_factory=dict)  # settings that descendants take as their defaults
     unavailable: str = ""  # why the block cannot be loaded
 
+    def __repr__(
+        self,
+    ) -> str:  # short: a block leads to its whole course, and Django's error page shows every local
+        return f"CourseBlock({self.usage_key})"
+
     def descendants(self) -> Iterator[CourseBlock]:
         """All blocks below this one, in the course's order."""
         for child in self.children:
@@ -35,7 +40,7 @@ class CourseBlock:
             yield from child.descendants()
 
 
-@dataclass
+@dataclass(repr=False)
 class Course:
     """A course of blocks."""
 
@@ -44,6 +49,9 @@ class Course:
     root: CourseBlock
     blocks: dict[str, CourseBlock]  # by the text of the usage key: a key in a URL need not be parsed
     problems: list[str]  # what could not be loaded: file, line and why
+
+    def __repr__(self) -> str:
+        return f"Course({self.key}, {len(self.blocks)} blocks)"
 
     def block(self, usage_key: UsageKey | str) -> CourseBlock:
         """The block of this key. Raises ``NoSuchBlockError``."""
