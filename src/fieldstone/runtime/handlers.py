@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from opaque_keys.edx.keys import UsageKey
 from xblock.django.request import django_to_webob_request, webob_to_django_response
