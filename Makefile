@@ -35,6 +35,7 @@ serve: $(VENV)/serve.stamp  ## open the workbench; PORT=8000 COURSE=path/to/olx
 	@$(BIN)/python example/manage.py workbench --course '$(COURSE)' --address $(HOST):$(PORT)
 
 test: $(VENV)/dev.stamp     ## run every test, with the real servers
+	@$(BIN)/python scripts/mysql_driver.py
 	@$(BIN)/python scripts/with_servers.py -- $(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp    ## lint, types, layers, migrations
@@ -45,7 +46,8 @@ check: $(VENV)/dev.stamp    ## lint, types, layers, migrations
 	@$(BIN)/python example/manage.py makemigrations --check --dry-run
 
 bench: $(VENV)/dev.stamp    ## measure against the bare driver
-	@$(BIN)/python scripts/with_servers.py --only postgresql -- $(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python scripts/mysql_driver.py
+	@$(BIN)/python scripts/with_servers.py --only postgresql,mariadb -- $(BIN)/python -m bench $(ARGS)
 
 format: $(VENV)/dev.stamp   ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .

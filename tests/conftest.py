@@ -13,7 +13,7 @@ from opaque_keys.edx.locator import CourseLocator
 from fieldstone.store.store import Store
 from fieldstone.store.usages import forget_all
 
-ENGINES = ["default", "postgresql"]
+ENGINES = ["default", "postgresql", "mariadb"]
 """The database aliases that the contract suites run on; ``default`` is SQLite."""
 
 COURSE = CourseLocator("Org", "Course", "Run")
@@ -25,11 +25,11 @@ def usage(name: str, block_type: str = "problem", course: CourseLocator = COURSE
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a server that is not there, and say how to get it."""
-    skip = pytest.mark.skip(reason="no PostgreSQL: FIELDSTONE_POSTGRESQL_URL is not set; `make test` starts one")
     for item in items:
-        params = getattr(getattr(item, "callspec", None), "params", {})
-        if params.get("alias") == "postgresql" and "postgresql" not in settings.DATABASES:
-            item.add_marker(skip)
+        alias = getattr(getattr(item, "callspec", None), "params", {}).get("alias", "default")
+        if alias not in settings.DATABASES:
+            reason = f"no {alias} in the settings: `make test` starts the server and installs its driver"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture
@@ -50,8 +50,15 @@ def learner(alias: str) -> int:
     return get_user_model().objects.db_manager(alias).create_user("ada").pk
 
 
+STORE_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.store"]
+
+
 def each_engine(test):
-    """Run a test on every engine, with real transactions."""
-    available = [name for name in ENGINES if name in settings.DATABASES]
-    test = pytest.mark.parametrize("alias", ENGINES, indirect=True)(test)
-    return pytest.mark.django_db(transaction=True, databases=available)(test)
+    """Run a test on every engine, with real transactions; after it only that engine and the store are emptied."""
+    cases = [
+        pytest.param(
+            alias, marks=pytest.mark.django_db(transaction=True, databases=[alias], available_apps=STORE_APPS)
+        )
+        for alias in ENGINES
+    ]
+    return pytest.mark.parametrize("alias", cases, indirect=True)(test)

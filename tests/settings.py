@@ -1,8 +1,10 @@
-"""Settings of the tests: the example project's, on SQLite always, and on PostgreSQL where an address is given."""
+"""Settings of the tests: the example project's, on SQLite, and on PostgreSQL and MariaDB where those are given."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 sys.path.append(str(Path(__file__).parent.parent / "example"))
@@ -15,19 +17,38 @@ from project.settings import VAR
 DEBUG = False
 ALLOWED_HOSTS = ["testserver"]
 FIELDSTONE = {**EXAMPLE_FIELDSTONE, "LEARNER_SWITCHER": True}
-# A file, not memory: threads and processes share it. Named by process: two runs at once do not meet.
-DATABASES = {
-    "default": {**EXAMPLE_DATABASES["default"], "TEST": {"NAME": str(VAR / f"tests-{os.getpid()}.sqlite3")}}
-}
 
-if address := os.environ.get("FIELDSTONE_POSTGRESQL_URL"):
-    server = urlsplit(address)
-    DATABASES["postgresql"] = {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": server.path.lstrip("/"),
+
+def on_server(engine: str, variable: str, name: str) -> dict[str, Any]:
+    """The entry for a server whose address a variable gives; ``name`` is a database that every server has."""
+    server = urlsplit(os.environ[variable])
+    return {
+        "ENGINE": f"django.db.backends.{engine}",
+        "NAME": server.path.lstrip("/") or name,
         "HOST": server.hostname,
         "PORT": server.port,
         "USER": server.username,
         "PASSWORD": server.password or "",
-        "TEST": {"NAME": f"fieldstone_tests_{os.getpid()}"},
     }
+
+
+def tested(database: dict[str, Any], name: str) -> dict[str, Any]:
+    """With the name of the database that the tests make: by process, so that two runs at once do not meet."""
+    return {**database, "TEST": {"NAME": name.format(os.getpid()), "DEPENDENCIES": []}}
+
+
+# A file, not memory: threads and processes share it. Beside each database a second one, where history may live.
+SQLITE = EXAMPLE_DATABASES["default"]
+DATABASES = {
+    "default": tested(SQLITE, str(VAR / "tests-{}.sqlite3")),
+    "default_history": tested(SQLITE, str(VAR / "tests-{}-history.sqlite3")),
+}
+if "FIELDSTONE_POSTGRESQL_URL" in os.environ:
+    POSTGRESQL = on_server("postgresql", "FIELDSTONE_POSTGRESQL_URL", "postgres")
+    DATABASES["postgresql"] = tested(POSTGRESQL, "fieldstone_tests_{}")
+    DATABASES["postgresql_history"] = tested(POSTGRESQL, "fieldstone_tests_{}_history")
+# mysqlclient has to be compiled, so an environment may be without it (scripts/mysql_driver.py).
+if "FIELDSTONE_MARIADB_URL" in os.environ and importlib.util.find_spec("MySQLdb"):
+    MARIADB = on_server("mysql", "FIELDSTONE_MARIADB_URL", "mysql")
+    DATABASES["mariadb"] = tested(MARIADB, "fieldstone_tests_{}")
+    DATABASES["mariadb_history"] = tested(MARIADB, "fieldstone_tests_{}_history")

@@ -108,6 +108,11 @@ NEEDS = {
             answer=re.compile(rb"VERSION ([\d.]+)\r"),
         ),
         Need(
+            name="pgbouncer",  # the tests start their own before PostgreSQL
+            programs=("pgbouncer",),
+            packages=("pgbouncer",),
+        ),
+        Need(
             name="chromium",
             programs=("chromium", "chromium-browser", "google-chrome"),
             packages=("chromium", "fonts-dejavu-core"),

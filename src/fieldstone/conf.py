@@ -7,6 +7,15 @@ from typing import Any
 
 from django.conf import settings
 
+TYPES: dict[str, Any] = {  # for isinstance(); the system checks look at it
+    "COURSE": str | Path | None,
+    "BLOCK_ALIASES": dict,
+    "LEARNER_SWITCHER": bool,
+    "MAX_VALUE_BYTES": int,
+    "HISTORY_REVISIONS": int | None,
+    "HISTORY_DAYS": int | None,
+}
+
 
 def _setting(name: str, default: Any) -> Any:
     return getattr(settings, "FIELDSTONE", {}).get(name, default)
@@ -35,3 +44,15 @@ def learner_switcher() -> bool:
 def max_value_bytes() -> int:
     """``MAX_VALUE_BYTES``: how long the JSON text of one field's value may be; 16 MiB by default."""
     return int(_setting("MAX_VALUE_BYTES", 16 * 1024 * 1024))
+
+
+def history_revisions() -> int | None:
+    """``HISTORY_REVISIONS``: how many of a state's latest revisions are kept; ``None``, the default, keeps all."""
+    revisions: int | None = _setting("HISTORY_REVISIONS", None)
+    return revisions
+
+
+def history_days() -> int | None:
+    """``HISTORY_DAYS``: for how many days revisions are kept; ``None``, the default, keeps all."""
+    days: int | None = _setting("HISTORY_DAYS", None)
+    return days

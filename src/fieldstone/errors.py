@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from django.core.exceptions import PermissionDenied
@@ -56,6 +57,46 @@ class NoSuchRevisionError(FieldstoneError, LookupError):
         super().__init__(f"{usage_key} has no revision {revision} of this learner.")
         self.usage_key = usage_key
         self.revision = revision
+
+
+class HistoryTrimmedError(FieldstoneError, LookupError):
+    """What was asked for has been there, and is older than what the site keeps: ask for ``oldest``, or newer."""
+
+    def __init__(self, usage_key: object, asked: int | datetime, oldest: int) -> None:
+        when = f"revision {asked}" if isinstance(asked, int) else f"the state as of {asked}"
+        super().__init__(
+            f"{usage_key}: {when} of this learner is no longer kept. The oldest that is kept is revision {oldest}."
+        )
+        self.usage_key = usage_key
+        self.asked = asked
+        self.oldest = oldest
+
+
+class DamagedHistoryError(FieldstoneError):
+    """Revisions are missing that the state as of this one follows from: look with ``fieldstone_verify``."""
+
+    def __init__(self, usage: object, learner_id: int, asked: int | datetime) -> None:
+        when = f"revision {asked}" if isinstance(asked, int) else f"the state as of {asked}"
+        super().__init__(
+            f"{usage}: {when} of learner {learner_id} cannot be rebuilt, since revisions that it follows from are"
+            f" missing. `manage.py fieldstone_verify --learner {learner_id}` says which."
+        )
+        self.usage = usage
+        self.learner_id = learner_id
+        self.asked = asked
+
+
+class SameHistoryTableError(FieldstoneError):
+    """The router sends history to another alias, which leads to the very table that it is to be moved from."""
+
+    def __init__(self, states: str, history: str) -> None:
+        super().__init__(
+            f"The databases {states!r} and {history!r} are one: history cannot be moved from the one to the other,"
+            f" and nothing was. Give {history!r} a database of its own in settings.DATABASES, or let the router"
+            f" send StudentModuleHistory to {states!r}."
+        )
+        self.states = states
+        self.history = history
 
 
 class NothingStoredError(FieldstoneError, LookupError):

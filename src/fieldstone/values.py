@@ -8,7 +8,7 @@ written as objects: Open edX's stores do so (simplejson), and XBlock's ``ScoreFi
 The fields of a place are one JSON object whose values are *JSON text as strings*, ``{"attempts": "1"}``. A merge
 on the server then replaces whole values and never looks into them, so no engine can merge deeply, drop a null,
 round a number or refuse ``\\u0000`` (docs/decisions/0001-string-encoded-fields.md). A raw ``null`` where a string
-should be means that the field is deleted.
+should be means that the field is deleted; so does, in a fields column, an empty string, which is no JSON.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class Fields(Mapping[str, Any]):
         """Names to JSON text, not decoded."""
         if self._encoded is None:
             encoded = decode_value(self._text)
-            if None in encoded.values():  # a first save that deleted: see the module's docstring
-                encoded = {name: text for name, text in encoded.items() if text is not None}
+            if not all(encoded.values()):  # a field was deleted: see the module's docstring
+                encoded = {name: text for name, text in encoded.items() if text}
             self._encoded = encoded
         return self._encoded
 

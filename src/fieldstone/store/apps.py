@@ -1,6 +1,14 @@
 from django.apps import AppConfig
+from django.core import checks
 from django.db.models.signals import post_migrate
 
+from fieldstone.store.checks import (
+    check_databases,
+    check_engines,
+    check_history_database,
+    check_routing,
+    check_settings,
+)
 from fieldstone.store.usages import forget_all
 
 
@@ -13,3 +21,7 @@ class StoreConfig(AppConfig):
     def ready(self) -> None:
         # `migrate` and `flush` may have emptied the tables: ids known from before are then worth nothing.
         post_migrate.connect(forget_all, dispatch_uid="fieldstone.store.forget_all")
+        for check in (check_settings, check_routing, check_engines):
+            checks.register(check)
+        for check in (check_databases, check_history_database):
+            checks.register(check, checks.Tags.database)

@@ -27,17 +27,38 @@ class BigForeignKey(models.ForeignKey):  # type: ignore[type-arg]  # generic onl
         return models.BigIntegerField().db_type(connection)
 
 
+class KeyField(models.CharField):  # type: ignore[type-arg]  # generic only in the stubs
+    """A short text that is told apart by every character of it, trailing spaces and case too, on every engine."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return _exact(super().db_type(connection), connection, "utf8mb4_nopad_bin")
+
+
+class JSONTextField(models.TextField):  # type: ignore[type-arg]  # generic only in the stubs
+    """JSON text as ``fieldstone.values`` makes it: ASCII, whatever is in it."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return _exact(super().db_type(connection), connection, "utf8mb4_bin")
+
+
+def _exact(column: str | None, connection: BaseDatabaseWrapper, collation: str) -> str | None:
+    """A column's type, with a collation where the database's own would find different texts the same: MariaDB."""
+    if connection.vendor != "mysql":
+        return column
+    return f"{column} CHARACTER SET utf8mb4 COLLATE {collation}"
+
+
 class LearningContext(models.Model):
     """A course or library, interned: its long key is stored once."""
 
     id = models.BigAutoField(primary_key=True)
-    key = models.CharField(max_length=KEY_LENGTH, unique=True)
+    key = KeyField(max_length=KEY_LENGTH, unique=True)
 
     class Meta:
         db_table = tables.CONTEXT
 
     def __str__(self) -> str:
-        return self.key
+        return str(self.key)
 
 
 class Usage(models.Model):
@@ -45,8 +66,8 @@ class Usage(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     context = models.ForeignKey(LearningContext, on_delete=models.PROTECT, db_index=False)  # the index below
-    key = models.CharField(max_length=KEY_LENGTH, unique=True)
-    block_type = models.CharField(max_length=BLOCK_TYPE_LENGTH)
+    key = KeyField(max_length=KEY_LENGTH, unique=True)
+    block_type = KeyField(max_length=BLOCK_TYPE_LENGTH)
 
     class Meta:
         db_table = tables.USAGE
@@ -54,7 +75,7 @@ class Usage(models.Model):
         indexes = [models.Index(fields=["context", "id"], name="fieldstone_context_usages")]
 
     def __str__(self) -> str:
-        return self.key
+        return str(self.key)
 
 
 class StudentModule(models.Model):
@@ -63,7 +84,7 @@ class StudentModule(models.Model):
     pk = models.CompositePrimaryKey("student_id", "usage_id")
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
-    fields = models.TextField(default="{}")  # text of fieldstone.values
+    fields = JSONTextField(default="{}")  # text of fieldstone.values
     revision = models.BigIntegerField(default=1)
     grade = models.FloatField(null=True)
     max_grade = models.FloatField(null=True)
@@ -91,8 +112,8 @@ class StudentModuleHistory(models.Model):
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
     revision = models.BigIntegerField()
-    delta = models.TextField()
-    snapshot = models.TextField(null=True)  # noqa: DJ001  # the state after it, every so many revisions
+    delta = JSONTextField()
+    snapshot = JSONTextField(null=True)  # the state after it, every so many revisions
     created = models.DateTimeField()
     grade = models.FloatField(null=True)
     max_grade = models.FloatField(null=True)
@@ -110,8 +131,8 @@ class StudentModuleHistory(models.Model):
 class FieldRow(models.Model):
     """One field in a row: what the scopes beside ``user_state`` have in common."""
 
-    field_name = models.CharField(max_length=FIELD_NAME_LENGTH)
-    value = models.TextField()  # JSON text
+    field_name = KeyField(max_length=FIELD_NAME_LENGTH)
+    value = JSONTextField()  # JSON text
     revision = models.BigIntegerField(default=1)
     created = models.DateTimeField()
     modified = models.DateTimeField()
@@ -138,7 +159,7 @@ class XModuleStudentPrefsField(FieldRow):
 
     pk = models.CompositePrimaryKey("student_id", "module_type", "field_name")
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
-    module_type = models.CharField(max_length=BLOCK_TYPE_LENGTH)
+    module_type = KeyField(max_length=BLOCK_TYPE_LENGTH)
 
     class Meta(FieldRow.Meta):
         db_table = tables.PREFERENCES.name

@@ -14,7 +14,7 @@ from fieldstone.store.engines.base import Engine
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.store.states import NO_GRADE, Grade
 from fieldstone.store.tables import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH
-from fieldstone.values import encode_changes, encode_fields
+from fieldstone.values import encode_changes
 
 Encoded = dict[str, str | None]
 
@@ -24,7 +24,7 @@ class Plan:
     """The encoded changes of one save."""
 
     keys: dict[str, UsageKey] = field(default_factory=dict)  # every usage key in it, by its text
-    states: dict[str, str] = field(default_factory=dict)  # key -> delta, the text of a fields column
+    states: dict[str, Encoded] = field(default_factory=dict)
     grades: dict[str, Grade] = field(default_factory=dict)  # for some of the keys of states
     summaries: dict[str, Encoded] = field(default_factory=dict)
     preferences: dict[str, Encoded] = field(default_factory=dict)
@@ -48,15 +48,18 @@ class Plan:
         """The changes of each scope with a row per field that is touched."""
         return [table for table in (self.summaries, self.preferences, {"": self.user_info}) if any(table.values())]
 
+    @property
+    def cleared(self) -> list[str]:
+        """The keys whose grades are taken away."""
+        return [text for text, grade in self.grades.items() if grade == NO_GRADE]
+
     def statements(self, engine: Engine) -> int:
-        """How many statements the save takes: one of ``Engine.save_fields`` for sets, one for deletes."""
-        of_fields = (
-            any((text is None) is deletes for fields in table.values() for text in fields.values())
-            for table in self.field_tables()
-            for deletes in (True, False)
-        )
-        cleared = sum(grade == NO_GRADE for grade in self.grades.values())
-        return sum(of_fields) + cleared + (engine.statements_to_save_states if self.states else 0)
+        """How many statements the save takes at most: of ``Engine.save_fields`` one for sets, one a deletion."""
+        of_fields = 0
+        for table in self.field_tables():
+            deletions = [text is None for fields in table.values() for text in fields.values()]
+            of_fields += sum(deletions) + (not all(deletions))
+        return of_fields + 2 * bool(self.cleared) + (engine.statements_to_save_states if self.states else 0)
 
     def _add_grade(self, usage_key: UsageKey, grade: Grade) -> None:
         if grade != NO_GRADE and not all(isinstance(n, int | float) and math.isfinite(n) for n in grade):
@@ -66,13 +69,13 @@ class Plan:
         text = key_text(usage_key)
         self.keys[text] = usage_key
         self.grades[text] = grade if grade == NO_GRADE else Grade(*map(float, grade))  # type: ignore[arg-type]
-        self.states.setdefault(text, encode_fields({}))
+        self.states.setdefault(text, {})
 
     def _add(self, place: Place, encoded: Encoded) -> None:
         if not isinstance(place, Summary | Preferences | UserInfo):
             text = key_text(place)
             self.keys[text] = place
-            self.states[text] = encode_fields(encoded)
+            self.states.setdefault(text, {}).update(encoded)  # two keys may have one text
             return
         for name in encoded:
             if len(name) > FIELD_NAME_LENGTH:
@@ -80,7 +83,7 @@ class Plan:
         if isinstance(place, Summary):
             text = key_text(place.usage_key)
             self.keys[text] = place.usage_key
-            self.summaries[text] = encoded
+            self.summaries.setdefault(text, {}).update(encoded)
         elif isinstance(place, Preferences):
             if not 0 < len(place.block_type) <= BLOCK_TYPE_LENGTH:
                 raise InvalidPlaceError(f"{place!r}: a block type is 1 to {BLOCK_TYPE_LENGTH} characters.")

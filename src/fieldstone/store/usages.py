@@ -97,3 +97,14 @@ def intern_usages(keys: Mapping[str, UsageKey], using: str) -> Ids:
         {text: (context_ids[context], keys[text].block_type) for text, context in contexts.items()},
         ("context_id", "block_type"),
     )
+
+
+def find_usage(key: str, using: str) -> int | None:
+    """The id of a usage key's text, or ``None`` where nothing was ever stored of it. One query at most."""
+    table = KeyTable(USAGE, using)
+    found = table.known([key])
+    if not found:
+        with connections[using].cursor() as cursor:
+            found = engine_of(connections[using]).select_ids(cursor, USAGE, [key])
+        table.remember(found)
+    return found.get(key)

@@ -6,12 +6,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fieldstone.errors import UnsupportedEngineError
 from fieldstone.store.engines.base import Engine
+from fieldstone.store.engines.mariadb import MariaDB
 from fieldstone.store.engines.postgresql import PostgreSQL
 from fieldstone.store.engines.sqlite import SQLite
 
 __all__ = ["Engine", "engine_of"]
 
-_ENGINES: dict[str, Engine] = {"postgresql": PostgreSQL(), "sqlite": SQLite()}
+_ENGINES: dict[str, Engine] = {"postgresql": PostgreSQL(), "sqlite": SQLite(), "mysql": MariaDB()}
 
 
 def engine_of(connection: BaseDatabaseWrapper) -> Engine:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
@@ -22,16 +22,6 @@ Times are what ``Engine.to_datetime`` takes.
 
 StateWrite = tuple[int, str, float | None, float | None]
 """Usage id, text of the delta, grade, maximum grade; a grade of ``None`` leaves the stored one."""
-
-
-class HistoryRow(NamedTuple):
-    """A row of ``StudentModuleHistory`` as the engine gives it: ``delta`` is text."""
-
-    revision: int
-    delta: str
-    created: Any
-    origin: str
-    actor_id: int | None
 
 
 @dataclass(frozen=True)
@@ -58,12 +48,21 @@ class Engine(ABC):
     time: ClassVar[str]
     """The expression that reads a column of times, as a format string: past Django's own slow conversion."""
 
+    select: ClassVar[str] = "SELECT"
+    """How a statement that reads by a list begins."""
+
     ids_listed: ClassVar[str]
     keys_listed: ClassVar[str]
     """The conditions that an id or a key is in a list, which is one parameter, made by ``listed``.
 
     One parameter, so that the text of a statement, and with it its plan, is the same for lists of any length.
     """
+
+    rows_listed: ClassVar[str] = "IN (VALUES {})"
+    """The condition that some columns are one of the rows whose placeholders are put in."""
+
+    whereabouts: ClassVar[str]
+    """The statement that tells one database from every other, by whatever address it was reached; one row."""
 
     @abstractmethod
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
@@ -88,7 +87,8 @@ class Engine(ABC):
     def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
         """The rows of one learner at these usages, in any order, in one query."""
         cursor.execute(
-            f"SELECT {self._state_columns()} FROM {STATE} WHERE student_id = %s AND usage_id {self.ids_listed}",
+            f"{self.select} {self._state_columns()} FROM {STATE}"
+            f" WHERE student_id = %s AND usage_id {self.ids_listed}",
             [learner_id, self.listed(usage_ids)],
         )
         return list(cursor.fetchall())
@@ -102,9 +102,9 @@ class Engine(ABC):
         ``None`` where this learner has no state.
         """
         cursor.execute(
-            f'SELECT met."key", {self._state_columns("met.id")}'
+            f"{self.select} met.key, {self._state_columns('met.id')}"
             f" FROM {USAGE} AS met LEFT JOIN {STATE} ON usage_id = met.id AND student_id = %s"
-            f' WHERE met."key" {self.keys_listed}',
+            f" WHERE met.key {self.keys_listed}",
             [learner_id, self.listed(keys)],
         )
         return list(cursor.fetchall())
@@ -112,7 +112,7 @@ class Engine(ABC):
     def read_summaries(self, cursor: CursorWrapper, usage_ids: Sequence[int]) -> list[tuple[Any, ...]]:
         """The ``user_state_summary`` fields of these usages, one query: ``(usage id, name, value, modified)``."""
         cursor.execute(
-            f"SELECT usage_id, field_name, value, {self.time.format('modified')}"
+            f"{self.select} usage_id, field_name, value, {self.time.format('modified')}"
             f" FROM {SUMMARY.name} WHERE usage_id {self.ids_listed}",
             [self.listed(usage_ids)],
         )
@@ -121,9 +121,9 @@ class Engine(ABC):
     def read_summaries_by_key(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
         """The same, for usages whose ids the process has not met: ``(key, name, value, modified)``."""
         cursor.execute(
-            f'SELECT met."key", field_name, value, {self.time.format("modified")}'
+            f"{self.select} met.key, field_name, value, {self.time.format('modified')}"
             f" FROM {USAGE} AS met JOIN {SUMMARY.name} ON usage_id = met.id"
-            f' WHERE met."key" {self.keys_listed}',
+            f" WHERE met.key {self.keys_listed}",
             [self.listed(keys)],
         )
         return list(cursor.fetchall())
@@ -139,7 +139,7 @@ class Engine(ABC):
         names = ", ".join(table.columns)
         cursor.execute(
             f"SELECT {names}, field_name, value, {self.time.format('modified')} FROM {table.name}"
-            f" WHERE ({names}) IN (VALUES {_marks(places)})",
+            f" WHERE ({names}) {self.rows_listed.format(marks(places))}",
             [value for place in places for value in place],
         )
         return list(cursor.fetchall())
@@ -169,98 +169,85 @@ class Engine(ABC):
         # (200,000 learners on PostgreSQL: 2 s a batch), and with a list of usage ids all that is left of the list.
         of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
         cursor.execute(
-            f'SELECT met."key", met.block_type, student_id, {self._state_columns()}'
+            f"SELECT met.key, met.block_type, student_id, {self._state_columns()}"
             f" FROM {USAGE} AS met JOIN {STATE} ON usage_id = met.id"
             f" WHERE met.context_id = %s AND met.id > %s{of_type} ORDER BY met.id, student_id LIMIT %s",
             [context_id, after, *types, limit],
         )
         return list(cursor.fetchall())
 
-    def read_history(self, cursor: CursorWrapper, learner_id: int, key: str) -> list[HistoryRow]:
-        """The history of one learner at one usage, latest first."""
-        cursor.execute(
-            f"SELECT revision, delta, {self.time.format('created')}, origin, actor_id FROM {HISTORY}"
-            f' WHERE student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s)'
-            " ORDER BY revision DESC",
-            [learner_id, key],
-        )
-        return [HistoryRow(*row) for row in cursor.fetchall()]
-
-    def read_until(
-        self, cursor: CursorWrapper, learner_id: int, key: str, revision: int | None, at: datetime | None
-    ) -> list[tuple[Any, ...]]:
-        """What rebuilds a state: the revisions from the last snapshot up to a revision, or to a moment.
-
-        ``(revision, delta, snapshot, created, grade, max_grade)``, oldest first; a snapshot, where there is one,
-        in the first alone.
-        """
-        if revision is None:
-            until, value = "created <= %s", self.moment(at) if at else None
-        else:
-            until, value = "revision <= %s", revision
-        of_row = f'student_id = %s AND usage_id = (SELECT id FROM {USAGE} WHERE "key" = %s) AND {until}'
-        cursor.execute(
-            f"SELECT revision, delta, snapshot, {self.time.format('created')}, grade, max_grade"
-            f" FROM {HISTORY} WHERE {of_row}"
-            f" AND revision >= coalesce((SELECT max(revision) FROM {HISTORY}"
-            f" WHERE {of_row} AND snapshot IS NOT NULL), 0) ORDER BY revision",
-            [learner_id, key, value] * 2,
-        )
-        return list(cursor.fetchall())
-
-    def was_saved(self, cursor: CursorWrapper, write: Write, usage_ids: Sequence[int]) -> bool:
-        """Whether the save that has just been written had been written before, under the same token.
-
-        Asked after ``save_states``, while its row locks are held: of two tries at once one waits for the other.
-        """
-        cursor.execute(
-            f"SELECT 1 FROM {HISTORY} WHERE student_id = %s AND usage_id {self.ids_listed} AND token = %s"
-            " GROUP BY usage_id HAVING count(*) > 1",
-            [write.learner_id, self.listed(usage_ids), self.token(write.token)],
-        )
-        return cursor.fetchone() is not None
-
     def token(self, token: UUID | None) -> Any:
         """A token as the driver takes it."""
         return token
 
-    def clear_grade(self, cursor: CursorWrapper, learner_id: int, usage_id: int) -> None:
-        """Take a grade away, ahead of ``save_states``, which then writes the history of it."""
+    def clear_grades(
+        self, cursor: CursorWrapper, write: Write, saved: Sequence[StateRow], usage_ids: Sequence[int]
+    ) -> list[StateRow]:
+        """Take grades away from rows that ``save_states`` has just saved, and from this save's history.
+
+        After it, under its row locks: locked before, out of order, they would deadlock with another save.
+        """
+        revisions = {usage_id: revision for usage_id, _, revision, *_ in saved if usage_id in usage_ids}
         cursor.execute(
-            f"UPDATE {STATE} SET grade = NULL, max_grade = NULL WHERE student_id = %s AND usage_id = %s",
-            [learner_id, usage_id],
+            f"UPDATE {STATE} SET {self._NO_GRADE} WHERE student_id = %s AND usage_id {self.ids_listed}",
+            [write.learner_id, self.listed(list(revisions))],
         )
+        cursor.execute(
+            f"UPDATE {HISTORY} SET {self._NO_GRADE} WHERE student_id = %s"
+            f" AND (usage_id, revision) {self.rows_listed.format(marks(list(revisions.items())))}",
+            [write.learner_id, *(value for row in revisions.items() for value in row)],
+        )
+        return [(*row[:4], None, None, row[6]) if row[0] in revisions else row for row in saved]
+
+    _NO_GRADE = "grade = NULL, max_grade = NULL"
 
     def save_fields(
-        self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Iterable[FieldValue]
+        self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Sequence[FieldValue]
     ) -> None:
-        """Write and delete fields of a table with a row per field: a statement for each of the two."""
-        sets = sorted((*place, name, text) for place, name, text in fields if text is not None)
+        """Write and delete fields of a table with a row per field: one statement, and at most one a deletion."""
         deletes = sorted((*place, name) for place, name, text in fields if text is None)
         key = (*table.columns, "field_name")
-        if sets:
+        if len(deletes) < len(fields):
             moment = self.moment(write.at)
-            rows = [(*row, 1, moment, moment) for row in sets]
-            cursor.execute(
-                f"INSERT INTO {table.name} AS stored ({', '.join(key)}, value, revision, created, modified)"
-                f" VALUES {_marks(rows)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET value = excluded.value,"
-                " revision = stored.revision + 1, modified = excluded.modified",
-                [value for row in rows for value in row],
-            )
+            # What will be deleted is set as well, so that all rows are locked in one order: when one save sets a
+            # row that another deletes, and the other way round, each would wait for the other.
+            rows = sorted((*place, name, text or "null", 1, moment, moment) for place, name, text in fields)
+            self._merge_fields(cursor, table, key, rows)
         if deletes:
-            cursor.execute(
-                f"DELETE FROM {table.name} WHERE ({', '.join(key)}) IN (VALUES {_marks(deletes)})",
-                [value for row in deletes for value in row],
-            )
+            self.delete_rows(cursor, table.name, key, deletes)
+
+    def delete_rows(
+        self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Delete rows, sorted, given by their keys."""
+        cursor.execute(
+            f"DELETE FROM {table} WHERE ({', '.join(key)}) {self.rows_listed.format(marks(rows))}",
+            [value for row in rows for value in row],
+        )
+
+    def _merge_fields(
+        self, cursor: CursorWrapper, table: FieldTable, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Insert rows of ``(*key, value, revision, created, modified)``, or put them in place of those there."""
+        cursor.execute(
+            f"INSERT INTO {table.name} AS stored ({', '.join(key)}, value, revision, created, modified)"
+            f" VALUES {marks(rows)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET value = excluded.value,"
+            " revision = stored.revision + 1, modified = excluded.modified",
+            [value for row in rows for value in row],
+        )
 
     def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
         """The ids of those keys that an interning table has."""
-        cursor.execute(f'SELECT "key", id FROM {table} WHERE "key" {self.keys_listed}', [self.listed(keys)])
+        cursor.execute(
+            f"{self.select} met.key, id FROM {table} AS met WHERE met.key {self.keys_listed}", [self.listed(keys)]
+        )
         return dict(cursor.fetchall())
 
     def select_keys(self, cursor: CursorWrapper, table: str, ids: Sequence[int]) -> dict[int, str]:
         """The keys of those ids that an interning table has."""
-        cursor.execute(f'SELECT id, "key" FROM {table} WHERE id {self.ids_listed}', [self.listed(ids)])
+        cursor.execute(
+            f"{self.select} id, met.key FROM {table} AS met WHERE id {self.ids_listed}", [self.listed(ids)]
+        )
         return dict(cursor.fetchall())
 
     def insert_ids(
@@ -268,23 +255,28 @@ class Engine(ABC):
     ) -> dict[str, int]:
         """Insert rows into an interning table, or find those that another process has just inserted; their ids."""
         ids: dict[str, int] = {}
-        names = ", ".join(f'"{column}"' for column in columns)
         for start in range(0, len(rows), _ROWS_PER_INSERT):
             batch = rows[start : start + _ROWS_PER_INSERT]
-            # DO UPDATE, not DO NOTHING: only a row that the statement wrote is returned.
             cursor.execute(
-                f"INSERT INTO {table} ({names}) VALUES {_marks(batch)}"
-                ' ON CONFLICT ("key") DO UPDATE SET "key" = excluded."key" RETURNING "key", id',
+                self._INSERT_IDS.format(
+                    table=table, columns=", ".join(map(cursor.db.ops.quote_name, columns)), rows=marks(batch)
+                ),
                 [value for row in batch for value in row],
             )
             ids.update(cursor.fetchall())
         return ids
 
+    # DO UPDATE, not DO NOTHING: only a row that the statement wrote is returned.
+    _INSERT_IDS = (
+        "INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT (key) DO UPDATE SET key = excluded.key"
+        " RETURNING key, id"
+    )
+
 
 _ROWS_PER_INSERT = 5_000  # SQLite takes 32,766 parameters a statement
 
 
-def _marks(rows: Sequence[tuple[Any, ...]]) -> str:
+def marks(rows: Sequence[tuple[Any, ...]]) -> str:
     """Placeholders for rows of parameters: ``(%s, %s), (%s, %s)``."""
     return ", ".join(["(" + ", ".join(["%s"] * len(rows[0])) + ")"] * len(rows))
 

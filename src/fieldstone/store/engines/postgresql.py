@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware, marks
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE
 
 
@@ -18,6 +18,9 @@ class PostgreSQL(Engine):
     time = "{} AT TIME ZONE 'UTC'"
     ids_listed = "= ANY(%s::bigint[])"
     keys_listed = "= ANY(%s::text[])"
+    whereabouts = (
+        f"SELECT system_identifier, current_database(), '{HISTORY}'::regclass::oid FROM pg_control_system()"
+    )
 
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         return list(values)
@@ -67,6 +70,17 @@ class PostgreSQL(Engine):
         )
         SELECT * FROM saved
     """
+
+    def delete_rows(
+        self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        # Locked in the order of the key first, as every save locks rows: the list itself is met in a hash's order.
+        names = ", ".join(key)
+        cursor.execute(
+            f"DELETE FROM {table} WHERE ({names}) IN (SELECT {names} FROM {table}"
+            f" WHERE ({names}) {self.rows_listed.format(marks(rows))} ORDER BY {names} FOR UPDATE)",
+            [value for row in rows for value in row],
+        )
 
     def to_datetime(self, stored: Any) -> datetime:
         return aware(stored)

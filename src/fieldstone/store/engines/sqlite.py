@@ -22,6 +22,7 @@ class SQLite(Engine):
     statements_to_save_states = 2
     time = "CAST({} AS text)"  # Django's converter for columns declared as times is slow
     ids_listed = keys_listed = "IN (SELECT value FROM json_each(%s))"
+    whereabouts = "SELECT file FROM pragma_database_list WHERE name = 'main'"
 
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         return json.dumps(values)

@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
+from fieldstone.store.engines import engine_of
+from fieldstone.store.engines.base import marks
+from fieldstone.store.engines.history import RevisionKey
 from fieldstone.store.tables import HISTORY, LOWEST_ID, STATE, USAGE
 
 RowKey = tuple[int, int]
@@ -26,6 +29,8 @@ class StateRead(NamedTuple):
     usage_id: int
     fields: str
     revision: int
+    grade: float | None
+    max_grade: float | None
 
 
 class RevisionRead(NamedTuple):
@@ -36,6 +41,8 @@ class RevisionRead(NamedTuple):
     revision: int
     delta: str
     snapshot: str | None
+    grade: float | None
+    max_grade: float | None
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,14 @@ class Part:
     learner_id: int | None = None
     context_id: int | None = None
     usage_id: int | None = None
+    usage_ids: tuple[int, ...] | None = None  # in place of the context, on an alias that has no usages
 
     def condition(self) -> tuple[str, list[int]]:
         """``" AND ..."`` with its parameters, for a statement over states or history."""
         of_context = f"usage_id IN (SELECT id FROM {USAGE} WHERE context_id = %s)"
+        among = (
+            "" if self.usage_ids is None else f" AND usage_id IN ({', '.join(map(str, self.usage_ids or [0]))})"
+        )
         given = [
             (condition, value)
             for condition, value in (
@@ -58,7 +69,7 @@ class Part:
             )
             if value is not None
         ]
-        return "".join(f" AND {condition}" for condition, _ in given), [value for _, value in given]
+        return "".join(f" AND {condition}" for condition, _ in given) + among, [value for _, value in given]
 
 
 def count_states(cursor: CursorWrapper, part: Part) -> int:
@@ -68,36 +79,48 @@ def count_states(cursor: CursorWrapper, part: Part) -> int:
     return int(cursor.fetchone()[0])
 
 
+def read_usages(cursor: CursorWrapper, context_id: int) -> tuple[int, ...]:
+    """The usages of a context."""
+    cursor.execute(f"SELECT id FROM {USAGE} WHERE context_id = %s", [context_id])
+    return tuple(usage_id for (usage_id,) in cursor.fetchall())
+
+
+# The conditions on student_id alone are for MariaDB, which looks at no index for those on several columns.
+
+
 def read_states(cursor: CursorWrapper, part: Part, after: RowKey, limit: int) -> list[StateRead]:
     """The next states by (student, usage)."""
     condition, parameters = part.condition()
     cursor.execute(
-        f"SELECT student_id, usage_id, fields, revision FROM {STATE}"
-        f" WHERE (student_id, usage_id) > (%s, %s){condition} ORDER BY student_id, usage_id LIMIT %s",
-        [*after, *parameters, limit],
+        f"SELECT student_id, usage_id, fields, revision, grade, max_grade FROM {STATE}"
+        f" WHERE student_id >= %s AND (student_id, usage_id) > (%s, %s){condition}"
+        " ORDER BY student_id, usage_id LIMIT %s",
+        [after[0], *after, *parameters, limit],
     )
     return [StateRead(*row) for row in cursor.fetchall()]
 
 
 def read_revisions(
-    cursor: CursorWrapper, part: Part, after: tuple[int, int, int], until: RowKey, limit: int
+    cursor: CursorWrapper, part: Part, after: RevisionKey, until: RevisionKey, limit: int
 ) -> list[RevisionRead]:
-    """The next revisions by (student, usage, revision), up to the last of the row ``until``."""
+    """The next revisions by (student, usage, revision), up to ``until``."""
     condition, parameters = part.condition()
     cursor.execute(
-        f"SELECT student_id, usage_id, revision, delta, snapshot FROM {HISTORY}"
-        f" WHERE (student_id, usage_id, revision) > (%s, %s, %s) AND (student_id, usage_id) <= (%s, %s){condition}"
+        f"SELECT student_id, usage_id, revision, delta, snapshot, grade, max_grade FROM {HISTORY}"
+        " WHERE student_id >= %s AND student_id <= %s AND (student_id, usage_id, revision) > (%s, %s, %s)"
+        f" AND (student_id, usage_id, revision) <= (%s, %s, %s){condition}"
         " ORDER BY student_id, usage_id, revision LIMIT %s",
-        [*after, *until, *parameters, limit],
+        [after[0], until[0], *after, *until, *parameters, limit],
     )
     return [RevisionRead(*row) for row in cursor.fetchall()]
 
 
 def read_numbers(cursor: CursorWrapper, keys: Sequence[RowKey]) -> dict[RowKey, int]:
     """The revisions at which these states are now; those without a row are not in it."""
-    marks = ", ".join(["(%s, %s)"] * len(keys))
+    engine = engine_of(cursor.db)
     cursor.execute(
-        f"SELECT student_id, usage_id, revision FROM {STATE} WHERE (student_id, usage_id) IN (VALUES {marks})",
+        f"{engine.select} student_id, usage_id, revision FROM {STATE}"
+        f" WHERE (student_id, usage_id) {engine.rows_listed.format(marks(keys))}",
         [value for key in keys for value in key],
     )
     return {(learner_id, usage_id): revision for learner_id, usage_id, revision in cursor.fetchall()}

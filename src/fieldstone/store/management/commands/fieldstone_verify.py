@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
-from django.db import connections
+from django.core.management.base import CommandError, CommandParser
 
 from fieldstone.errors import NothingStoredError
 from fieldstone.store.engines.walk import Part
-from fieldstone.store.management.progress import progress
+from fieldstone.store.management.command import StoreCommand
+from fieldstone.store.routing import home_for_writing
 from fieldstone.store.verify import Verification, part_of
 
 EXAMPLES = """examples:
@@ -28,36 +27,31 @@ of what was named.
 """
 
 
-class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Django's help, with the lines of the examples as they are."""
-
-
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = "Replay the history of learners' states, and list what disagrees with the states that are stored."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(prog_name, subcommand, formatter_class=_Formatter, epilog=EXAMPLES, **kwargs)
+    examples = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--learner", type=int, metavar="ID", help="only this learner's states")
         parser.add_argument("--context", metavar="KEY", help="only states of this course or library")
         parser.add_argument("--usage", metavar="KEY", help="only states of this block")
-        parser.add_argument(
-            "--using", default="default", metavar="ALIAS", choices=list(connections),
-            help="the database alias of the store; default: %(default)s",
-        )  # fmt: skip
+        super().add_arguments(parser)
 
     def handle(
-        self, *args: Any, learner: int | None, context: str | None, usage: str | None, using: str, **options: Any
+        self,
+        *args: Any,
+        learner: int | None,
+        context: str | None,
+        usage: str | None,
+        using: str | None,
+        **options: Any,
     ) -> None:
         try:
             part = part_of(using, learner_id=learner, context=context, usage=usage)
         except NothingStoredError as error:
             raise CommandError(str(error), returncode=2) from error
         verification, disagreements = Verification(using, part), 0
-        # The streams themselves: Django's wrappers add a line's end to each piece that a bar is drawn of.
-        out, err = options.get("stdout") or sys.stdout, options.get("stderr") or sys.stderr
-        with progress("states", verification.total(), out, err) as shown:
+        with self.progress("states", verification.total(), options) as shown:
             for findings in verification.batches():
                 for finding in findings:
                     shown.print(f"learner {finding.learner_id}, {finding.key}: {finding.what}")
@@ -65,7 +59,8 @@ class Command(BaseCommand):
                 shown.reach(verification.states)
         if part != Part() and not (verification.states or verification.revisions):
             named = [None if learner is None else f"learner {learner}", context, usage]
-            raise CommandError(str(NothingStoredError(", ".join(filter(None, named)), using)), returncode=2)
+            alias = home_for_writing(using).states
+            raise CommandError(str(NothingStoredError(", ".join(filter(None, named)), alias)), returncode=2)
         self._summarise(verification, disagreements)
         if disagreements:
             sys.exit(1)

@@ -1,0 +1,160 @@
+"""MariaDB: two statements a save, states and history, so the store puts a transaction around them.
+
+The driver puts parameters into the text itself, so nothing is gained by a text that stays the same: rows go in as
+``VALUES``, lists as ``IN (...)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.utils import CursorWrapper
+
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware, marks
+from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, USAGE, FieldTable
+from fieldstone.values import decode_value, encode_fields
+
+
+class MariaDB(Engine):
+    statements_to_save_states = 2
+    time = "CAST({} AS char)"  # the driver reads times in slow Python
+    # From 1,000 values on MariaDB would turn a list into a derived table, and read all rows of the learner to join
+    # it; 0 keeps the lookups by primary key.
+    select = "SET STATEMENT in_predicate_conversion_threshold = 0 FOR SELECT"
+    ids_listed = keys_listed = "IN %s"
+    rows_listed = "IN ({})"  # of rows in VALUES no index is used
+    # The nodes of a cluster are one database; a server without one has no state in it, '' or '00000000-..'.
+    whereabouts = (
+        "SELECT database(), coalesce((SELECT variable_value FROM information_schema.global_status"
+        " WHERE variable_name = 'WSREP_CLUSTER_STATE_UUID' AND variable_value > '0000'"
+        " AND variable_value NOT LIKE '00000000-%%'), concat_ws(' ', @@hostname, @@port, @@datadir))"
+    )
+
+    def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
+        return tuple(values)
+
+    def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
+        moment = self.moment(write.at)
+        # Row locks are taken in the order of the rows, which is sorted: see Store._write.
+        written = [
+            (write.learner_id, usage_id, _with_emptied(delta), *grades, moment, moment, 1, "na")
+            for usage_id, delta, *grades in rows
+        ]
+        cursor.execute(self._SAVE.format(marks(written)), [value for row in written for value in row])
+        saved = list(cursor.fetchall())
+        # What the first statement gave back, under its row locks: the revisions are those of this very save.
+        deltas = {usage_id: delta for usage_id, delta, *_ in rows}
+        who = (write.actor_id, write.origin, self.token(write.token))
+        kept = [
+            (
+                *(write.learner_id, usage_id, revision, deltas[usage_id]),
+                fields if revision % SNAPSHOT_EVERY == 0 else None,
+                *(modified, grade, max_grade, *who),
+            )
+            for usage_id, fields, revision, modified, grade, max_grade, _ in saved
+        ]
+        cursor.execute(self._KEEP.format(marks(kept)), [value for row in kept for value in row])
+        return saved
+
+    # JSON_MERGE_PATCH merges deeply, but every value is a string, so here it replaces whole values. Its nulls are
+    # not to be trusted: see _with_emptied. VALUES(column) is what the row would have got had it been inserted.
+    _SAVE = (
+        f"INSERT INTO {STATE} (student_id, usage_id, fields, grade, max_grade, created, modified, revision,"
+        " done) VALUES {} ON DUPLICATE KEY UPDATE"
+        f" fields = JSON_MERGE_PATCH({STATE}.fields, VALUES(fields)),"
+        f" grade = coalesce(VALUES(grade), {STATE}.grade),"
+        f" max_grade = coalesce(VALUES(max_grade), {STATE}.max_grade),"
+        f" revision = {STATE}.revision + 1,"
+        f" modified = greatest({STATE}.modified, VALUES(modified))"
+        f" RETURNING usage_id, fields, revision, {time.format('modified')}, grade, max_grade, done"
+    )
+
+    _KEEP = (
+        f"INSERT INTO {HISTORY} (student_id, usage_id, revision, delta, snapshot,"
+        " created, grade, max_grade, actor_id, origin, token) VALUES {}"
+    )
+
+    def _merge_fields(
+        self, cursor: CursorWrapper, table: FieldTable, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        cursor.execute(
+            f"INSERT INTO {table.name} ({', '.join(key)}, value, revision, created, modified)"
+            f" VALUES {marks(rows)} ON DUPLICATE KEY UPDATE value = VALUES(value),"
+            f" revision = {table.name}.revision + 1, modified = VALUES(modified)",
+            [value for row in rows for value in row],
+        )
+
+    # MariaDB reads no range of an index by a comparison of rows: each column for itself, then.
+    def scan_usage(self, cursor: CursorWrapper, usage_id: int, after: int, limit: int) -> list[tuple[Any, ...]]:
+        cursor.execute(
+            f"SELECT student_id, {self._state_columns()} FROM {STATE} WHERE usage_id = %s AND student_id > %s"
+            " ORDER BY usage_id, student_id LIMIT %s",
+            [usage_id, after, limit],
+        )
+        return list(cursor.fetchall())
+
+    # Of a join MariaDB sorts all there is before it cuts it to the limit, in any order of the tables. Of a list of
+    # usages it reads the block-first index range by range, and stops.
+    def scan_context(
+        self, cursor: CursorWrapper, context_id: int, block_type: str | None, after: int, limit: int
+    ) -> list[tuple[Any, ...]]:
+        of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
+        rows: list[tuple[Any, ...]] = []
+        while len(rows) < limit:
+            cursor.execute(
+                f"SELECT id, met.key, met.block_type FROM {USAGE} AS met"
+                f" WHERE met.context_id = %s AND met.id > %s{of_type} ORDER BY met.id LIMIT %s",
+                [context_id, after, *types, limit],
+            )
+            usages = {usage_id: names for usage_id, *names in cursor.fetchall()}
+            if not usages:
+                break
+            cursor.execute(
+                f"{self.select} student_id, {self._state_columns()}"
+                f" FROM {STATE} FORCE INDEX (fieldstone_block_first)"
+                f" WHERE usage_id {self.ids_listed} ORDER BY usage_id, student_id LIMIT %s",
+                [self.listed(list(usages)), limit - len(rows)],
+            )
+            rows += [(*usages[row[1]], *row) for row in cursor.fetchall()]
+            after = max(usages)
+        return rows
+
+    def delete_rows(
+        self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        # One by one, each by its primary key: of a list MariaDB may read the whole table, and a DELETE locks every
+        # row that it reads, other learners' too, in the order of the table.
+        of_key = " AND ".join(f"{name} = %s" for name in key)
+        for row in rows:
+            cursor.execute(f"DELETE FROM {table} WHERE {of_key}", row)
+
+    # A row that was there already is returned as well.
+    _INSERT_IDS = (
+        "INSERT INTO {table} ({columns}) VALUES {rows} ON DUPLICATE KEY UPDATE id = {table}.id"
+        " RETURNING {table}.key, id"
+    )
+
+    def token(self, token: UUID | None) -> Any:
+        return token and str(token)
+
+    def to_datetime(self, stored: Any) -> datetime:
+        return aware(datetime.fromisoformat(stored))
+
+    def moment(self, at: datetime) -> Any:
+        # As text: the driver would cut a datetime to seconds.
+        return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+
+
+def _with_emptied(delta: str) -> str:
+    """A delta in which a deleted field is an empty text instead of a null.
+
+    JSON_MERGE_PATCH of MariaDB 10.11 keeps or loses other fields when a patch has nulls in another order than the
+    document has the names: of {"a": "1", "b": "2"} and {"b": null, "a": null} it makes {"b": "2"}
+    (docs/decisions/0008-mariadb-deletes.md). An empty text is no JSON, so it cannot be a value.
+    """
+    if ":null" not in delta:
+        return delta
+    return encode_fields({name: text or "" for name, text in decode_value(delta).items()})
