@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.tables import HISTORY, STATE, SUMMARY, USAGE, FieldTable
+from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, SUMMARY, USAGE, FieldTable
 
 StateRow = tuple[int, str, int, Any, float | None, float | None, str]
 """A row of ``StudentModule``: usage id, text of the fields, revision, modified, grade, maximum grade, done.
@@ -68,13 +68,13 @@ class Engine(ABC):
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         """A list as the parameter of ``ids_listed`` or ``keys_listed``."""
 
-    @abstractmethod
     def to_datetime(self, stored: Any) -> datetime:
         """A moment, aware and in UTC, from what the driver gave."""
+        return aware(datetime.fromisoformat(stored))
 
-    @abstractmethod
     def moment(self, at: datetime) -> Any:
-        """A moment as the driver takes it."""
+        """A moment as the driver takes it. As text: mysqlclient would cut a datetime to seconds."""
+        return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
     @abstractmethod
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
@@ -179,6 +179,29 @@ class Engine(ABC):
     def token(self, token: UUID | None) -> Any:
         """A token as the driver takes it."""
         return token
+
+    def _keep(
+        self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite], saved: Sequence[StateRow]
+    ) -> None:
+        """Write the history of rows, given what the statement that merged them returned.
+
+        Under its row locks, so the revisions are those of this very save. What it returned comes from here: joined
+        with the states again it took SQLite four times as long.
+        """
+        deltas = {usage_id: delta for usage_id, delta, *_ in rows}
+        who = (write.actor_id, write.origin, self.token(write.token))
+        cursor.executemany(
+            f"INSERT INTO {HISTORY} (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade,"
+            " actor_id, origin, token) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    *(write.learner_id, usage_id, revision, deltas[usage_id]),
+                    fields if revision % SNAPSHOT_EVERY == 0 else None,
+                    *(modified, grade, max_grade, *who),
+                )
+                for usage_id, fields, revision, modified, grade, max_grade, _ in saved
+            ],
+        )
 
     def clear_grades(
         self, cursor: CursorWrapper, write: Write, saved: Sequence[StateRow], usage_ids: Sequence[int]

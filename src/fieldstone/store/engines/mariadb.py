@@ -1,4 +1,4 @@
-"""MariaDB: two statements a save, states and history, so the store puts a transaction around them.
+"""MariaDB: states and history are two statements, so the store puts a transaction around them.
 
 The driver puts parameters into the text itself, so nothing is gained by a text that stays the same: rows go in as
 ``VALUES``, lists as ``IN (...)``.
@@ -7,14 +7,13 @@ The driver puts parameters into the text itself, so nothing is gained by a text 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware, marks
-from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, USAGE, FieldTable
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, marks
+from fieldstone.store.tables import STATE, USAGE, FieldTable
 from fieldstone.values import decode_value, encode_fields
 
 
@@ -45,18 +44,7 @@ class MariaDB(Engine):
         ]
         cursor.execute(self._SAVE.format(marks(written)), [value for row in written for value in row])
         saved = list(cursor.fetchall())
-        # What the first statement gave back, under its row locks: the revisions are those of this very save.
-        deltas = {usage_id: delta for usage_id, delta, *_ in rows}
-        who = (write.actor_id, write.origin, self.token(write.token))
-        kept = [
-            (
-                *(write.learner_id, usage_id, revision, deltas[usage_id]),
-                fields if revision % SNAPSHOT_EVERY == 0 else None,
-                *(modified, grade, max_grade, *who),
-            )
-            for usage_id, fields, revision, modified, grade, max_grade, _ in saved
-        ]
-        cursor.execute(self._KEEP.format(marks(kept)), [value for row in kept for value in row])
+        self._keep(cursor, write, rows, saved)
         return saved
 
     # JSON_MERGE_PATCH merges deeply, but every value is a string, so here it replaces whole values. Its nulls are
@@ -70,11 +58,6 @@ class MariaDB(Engine):
         f" revision = {STATE}.revision + 1,"
         f" modified = greatest({STATE}.modified, VALUES(modified))"
         f" RETURNING usage_id, fields, revision, {time.format('modified')}, grade, max_grade, done"
-    )
-
-    _KEEP = (
-        f"INSERT INTO {HISTORY} (student_id, usage_id, revision, delta, snapshot,"
-        " created, grade, max_grade, actor_id, origin, token) VALUES {}"
     )
 
     def _merge_fields(
@@ -139,13 +122,6 @@ class MariaDB(Engine):
 
     def token(self, token: UUID | None) -> Any:
         return token and str(token)
-
-    def to_datetime(self, stored: Any) -> datetime:
-        return aware(datetime.fromisoformat(stored))
-
-    def moment(self, at: datetime) -> Any:
-        # As text: the driver would cut a datetime to seconds.
-        return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _with_emptied(delta: str) -> str:

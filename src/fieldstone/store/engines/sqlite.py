@@ -1,4 +1,4 @@
-"""SQLite: two statements a save, states and history, so the store puts a transaction around them.
+"""SQLite: states and history are two statements, so the store puts a transaction around them.
 
 Lists go in as one JSON parameter: the text of each statement stays the same whatever their length, so the
 driver's statement cache serves it, and no limit on parameters applies.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware
-from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write
+from fieldstone.store.tables import STATE
 
 
 class SQLite(Engine):
@@ -33,10 +32,7 @@ class SQLite(Engine):
         moment = self.moment(write.at)
         cursor.execute(self._SAVE, [write.learner_id, moment, moment, written])
         saved = list(cursor.fetchall())  # drained: RETURNING writes only as it is read
-        cursor.execute(
-            self._KEEP,
-            [write.learner_id, write.actor_id, write.origin, self.token(write.token), written, write.learner_id],
-        )
+        self._keep(cursor, write, rows, saved)
         return saved
 
     # json_patch merges deeply, but every value is a string, so here it replaces whole values and drops nulls.
@@ -56,23 +52,8 @@ class SQLite(Engine):
         RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
     """
 
-    # The transaction holds the write lock by now, so the revisions are still those of this save.
-    _KEEP = f"""
-        INSERT INTO {HISTORY}
-            (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade, actor_id, origin, token)
-        SELECT %s, usage_id, revision, json_extract(value, '$[1]'),
-            CASE WHEN revision %% {SNAPSHOT_EVERY} = 0 THEN fields END, modified, grade, max_grade, %s, %s, %s
-        FROM json_each(%s) JOIN {STATE} ON student_id = %s AND usage_id = json_extract(value, '$[0]')
-    """
-
     def token(self, token: UUID | None) -> Any:
         return token and token.hex
-
-    def to_datetime(self, stored: Any) -> datetime:
-        return aware(datetime.fromisoformat(stored))
-
-    def moment(self, at: datetime) -> Any:
-        return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _text(number: float | None) -> str | None:
