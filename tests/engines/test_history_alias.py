@@ -36,6 +36,8 @@ from tests.conftest import COURSE, usage
 from tests.engines.routers import Divided, each_engine_with_two_databases, refusing, run_all, without_history_table
 
 A, B = usage("a"), usage("b")
+TOKEN = uuid4()
+TOKEN_LOOK = "AND token ="
 SWEEPER = Path(__file__).with_name("sweeper.py")
 
 
@@ -132,6 +134,8 @@ def test_a_save_in_a_transaction_of_the_histories_database_is_moved_with_its_end
     with transaction.atomic(home.history):
         store.save(learner, {A: {"x": 2}})
         assert (numbers(home.states), numbers(home.history)) == ([1, 2], [])
+        with pytest.raises(RuntimeError, match="durable"):
+            swept(home)
     assert (numbers(home.states), numbers(home.history)) == ([], [1, 2])
 
 
@@ -345,6 +349,41 @@ def test_a_token_that_cannot_be_looked_up_is_no_save(store, home, learner):
     assert store.save(learner, {A: {"x": 1}}, token=token).repeated
 
 
+@each_engine_with_two_databases
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda store: [revision.number for revision in store.history(1, A)] == [3, 2, 1],
+        lambda store: dict(store.at(1, A, revision=2).fields) == {"x": 1},
+        lambda store: store.save(1, {A: {"x": 1}}, token=TOKEN).repeated,
+        lambda store: findings(Home(store.using, f"{store.using}_history")) == [],
+    ],
+    ids=["history", "at", "token", "verify"],
+)
+def test_what_is_moved_between_two_looks_is_not_missed(store, home, paused, look):
+    for number in range(3):
+        store.save(1, {A: {"x": number}}, token=TOKEN if number == 1 else None)
+
+    def move():
+        """By another connection, as another process would."""
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: (swept(home), connections.close_all())).result()
+
+    looks = []
+
+    def wrapper(execute, sql, parameters, many, context):
+        result = execute(sql, parameters, many, context)
+        if f"FROM {HISTORY}" in sql and connections[home.states].vendor == "sqlite" and TOKEN_LOOK in sql:
+            return result  # it is in the transaction of the save, which keeps others from moving
+        if f"FROM {HISTORY}" in sql and not looks:
+            looks.append(sql)
+            move()
+        return result
+
+    with connections[home.states].execute_wrapper(wrapper), connections[home.history].execute_wrapper(wrapper):
+        assert look(store)
+
+
 # Verifying
 
 
@@ -379,6 +418,20 @@ def test_a_sweep_or_a_trimming_amid_a_verification_is_no_disagreement(store, hom
         assert found == []
         next(work, None)
     swept(home)
+
+
+@each_engine_with_two_databases
+def test_what_a_crash_leaves_in_the_outbox_amid_a_trimming_is_no_island_below_the_cut(store, home):
+    for learner, number in itertools.product((1, 2), range(5)):
+        store.save(learner, {A: {"x": number}})
+    batches = Trimming(home, Limits(2, None), datetime.now(UTC), 1).batches()
+    next(batches)
+    for row in StudentModuleHistory.objects.using(home.history).filter(student_id=2):
+        row.save(using=home.states, force_insert=True)  # copied, and not deleted
+    assert sum(batch.shortened for batch in batches) == 1
+    swept(home)
+    assert (numbers(home.states), numbers(home.history)) == ([], [4, 5, 4, 5])
+    assert findings(home) == []
 
 
 # Any interleaving

@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fieldstone.errors import ConflictError, InvalidPlaceError, NoSuchRevisionError
+from fieldstone.errors import ConflictError, DamagedHistoryError, InvalidPlaceError, NoSuchRevisionError
 from fieldstone.store import DELETED, Store, UserInfo
 from fieldstone.store.models import StudentModule, StudentModuleHistory
 from fieldstone.store.tables import SNAPSHOT_EVERY
+from fieldstone.store.usages import forget_all
 from tests.conftest import each_engine, usage
 from tests.strategies import field_names, json_values
 
@@ -96,6 +97,35 @@ def test_an_old_state_is_rebuilt_from_the_last_snapshot_before_it(store, learner
         latest = store.at(learner, A, revision=2 * SNAPSHOT_EVERY + 5)
     assert len(queries) == 1
     assert dict(latest.fields) == dict(store.read(learner, [A])[A].fields)
+
+
+@each_engine
+def test_looking_back_costs_a_query_and_one_more_for_a_block_that_was_not_met(store, learner, alias):
+    store.save(learner, {A: {"x": 1}})
+    forget_all()
+    for expected in (2, 1):
+        with CaptureQueriesContext(connections[alias]) as queries:
+            store.at(learner, A, revision=1)
+        assert len(queries) == expected
+    with CaptureQueriesContext(connections[alias]) as queries:
+        assert len(store.history(learner, A)) == 1
+    assert len(queries) == 1
+
+
+@each_engine
+def test_a_state_that_revisions_are_missing_for_is_an_error_and_no_other_state(store, learner, alias):
+    for number in range(4):
+        store.save(learner, {A: {f"x{number}": 1}})
+    StudentModuleHistory.objects.using(alias).filter(revision=2).delete()
+    assert dict(store.at(learner, A, revision=1).fields) == {"x0": 1}
+    for revision in (2, 3, 4):
+        with pytest.raises(
+            DamagedHistoryError, match=f"revision {revision} of learner {learner}.*fieldstone_verify"
+        ):
+            store.at(learner, A, revision=revision)
+    with pytest.raises(DamagedHistoryError):
+        store.restore(learner, A, revision=3)
+    assert store.read(learner, [A])[A].revision == 4
 
 
 @each_engine

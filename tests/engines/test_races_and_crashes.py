@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connections
 
+from fieldstone.store import UserInfo
 from fieldstone.store.models import LearningContext, StudentModule, Usage
 from fieldstone.store.verify import Verification, part_of
 from tests.conftest import each_engine
@@ -89,6 +90,17 @@ def test_saves_of_every_scope_in_any_order_do_not_deadlock(store, learner, alias
     race(alias, writer.save_everything, WRITERS, learner, 60, writer.Barrier(WRITERS))
     assert len(store.read(learner, [block(f"b{n}") for n in range(4)])) == 4
     assert findings(alias) == []
+
+
+@each_engine
+def test_saves_that_only_delete_and_saves_that_set_do_not_deadlock(store, learner, alias):
+    no_deadlocks_on_sqlite(alias)
+    if connections[alias].vendor == "mysql":
+        pytest.skip(
+            "InnoDB: two saves that set a field which was just deleted may wait for each other's gap locks"
+        )
+    race(alias, writer.set_and_delete, WRITERS, learner, 40, writer.Barrier(WRITERS))
+    assert len(store.read(learner, [UserInfo()])) == 1
 
 
 @each_engine

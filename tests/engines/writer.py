@@ -197,3 +197,13 @@ def save_everything(number: int, learner: int, saves: int, start: Any) -> Iterab
         }
         Store().save(learner + number % 2, changes, grades=grades)
     yield None
+
+
+def set_and_delete(number: int, learner: int, saves: int, start: Any) -> Iterable[None]:
+    """Saves of one row a field, which set many fields and which delete many, in turn."""
+    draw, names = random.Random(number), [f"f{n:02}" for n in range(40)]
+    start.wait(JOIN_SECONDS)
+    for n in range(saves):
+        value = n if (number + n) % 2 else DELETED
+        Store().save(learner, {UserInfo(): dict.fromkeys(draw.sample(names, 20), value)})
+    yield None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.db import connections, transaction
+from django.apps import apps
+from django.db import connections, router, transaction
 from django.test.utils import CaptureQueriesContext
 
 from fieldstone.errors import NoSuchRevisionError
@@ -151,6 +154,20 @@ def test_a_router_is_told_whose_history_it_is_asked_about(settings):
     Store(REPLICA).save(1, {A: {"x": 1}})
     assert set(asked) == {REPLICA}
     assert StudentModuleHistory.objects.using(REPLICA).count() == 1
+
+
+def test_the_router_of_the_docs_moves_history_and_lets_one_table_be_made(settings):
+    page = Path(__file__).parents[2] / "docs/decisions/0006-history-elsewhere.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    names = {}
+    exec(code.replace('"history"', repr(REPLICA)), names)
+    settings.DATABASE_ROUTERS = [names["HistoryElsewhere"]()]
+    Store().save(1, {A: {"x": 1}})
+    assert StudentModuleHistory.objects.using(PRIMARY).count() == 0
+    assert StudentModuleHistory.objects.using(REPLICA).count() == 1
+    assert not Usage.objects.using(REPLICA).exists()
+    models = apps.get_app_config("fieldstone_store").get_models()
+    assert [model for model in models if router.allow_migrate_model(REPLICA, model)] == [StudentModuleHistory]
 
 
 def test_asking_routers_costs_no_query(replicated):

@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import DamagedHistoryError, HistoryTrimmedError, NoSuchRevisionError
-from fieldstone.store.engines.history import HistoryRow, HistoryTable
+from fieldstone.store.engines.history import Change, HistoryRow, HistoryTable
 from fieldstone.store.places import key_text
 from fieldstone.store.routing import Home
 from fieldstone.store.states import Revision, State
 from fieldstone.store.usages import find_usage
 from fieldstone.values import DELETED, Fields, decode_value
+
+Row = TypeVar("Row", HistoryRow, Change)
 
 
 class History:
@@ -35,8 +37,21 @@ class History:
         usage_id = find_usage(key_text(usage_key), self._states)
         if usage_id is None:
             return []
-        rows = _together(table.read(learner_id, usage_id) for table in self._tables)
-        return [_revision(row) for row in reversed(rows)]
+        rows = [table.changes(learner_id, usage_id) for table in self._tables]
+        changes = rows[0] if len(rows) == 1 else reversed(_together(rows))
+        return [
+            Revision(
+                change.revision,
+                change.created,
+                change.origin,
+                change.actor_id,
+                {
+                    name: DELETED if text is None else decode_value(text)
+                    for name, text in json.loads(change.delta).items()
+                },
+            )
+            for change in changes
+        ]
 
     def at_revision(self, learner_id: int, usage_key: UsageKey, revision: int) -> State:
         """The state as of a revision."""
@@ -115,14 +130,7 @@ def changes_between(fields: Fields, wanted: Fields) -> dict[str, Any]:
     return changes
 
 
-def _together(rows_of_tables: Iterable[Sequence[HistoryRow]]) -> list[HistoryRow]:
+def _together(rows_of_tables: Iterable[Sequence[Row]]) -> list[Row]:
     """The rows of one row of state, oldest first, each once; the later table's, which may have a snapshot more."""
     found = {row.revision: row for rows in rows_of_tables for row in rows}
     return [found[revision] for revision in sorted(found)]
-
-
-def _revision(row: HistoryRow) -> Revision:
-    changes = {
-        name: DELETED if text is None else decode_value(text) for name, text in json.loads(row.delta).items()
-    }
-    return Revision(row.revision, row.created, row.origin, row.actor_id, changes)

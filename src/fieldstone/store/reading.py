@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connections
@@ -51,10 +51,10 @@ class Reader:
                 rows = self._engine.read_fields(
                     cursor, PREFERENCES, [(learner_id, t) for t in sorted(block_types)]
                 )
-                self._add_fields(states, ((Preferences(block_type), *field) for _, block_type, *field in rows))
+                self._add_fields(states, (row[1:] for row in rows), _preferences)
             if any(isinstance(place, UserInfo) for place in rest):
                 rows = self._engine.read_fields(cursor, USER_INFO, [(learner_id,)])
-                self._add_fields(states, ((UserInfo(), *field) for _, *field in rows))
+                self._add_fields(states, rows, _user_info)
         return states
 
     def _read_states(
@@ -87,20 +87,42 @@ class Reader:
 
     def _read_summaries(self, cursor: CursorWrapper, usages: Mapping[str, UsageKey], states: States) -> None:
         ids = KeyTable(USAGE, self._using).known(usages)
+        texts: dict[Any, str]
         if len(ids) == len(usages):
-            places = {usage_id: Summary(usages[text]) for text, usage_id in ids.items()}
-            rows = self._engine.read_summaries(cursor, list(places))
-            self._add_fields(states, ((places[usage_id], *field) for usage_id, *field in rows))
+            texts = {usage_id: text for text, usage_id in ids.items()}
+            rows = self._engine.read_summaries(cursor, list(texts))
         else:
+            texts = {text: text for text in usages}
             rows = self._engine.read_summaries_by_key(cursor, list(usages))
-            self._add_fields(states, ((Summary(usages[text]), *field) for text, *field in rows))
 
-    def _add_fields(self, states: States, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Put rows of ``(place, field name, value, modified)`` together, a state per place."""
-        found: dict[PlaceName, tuple[Place, dict[str, str], list[Any]]] = {}
+        def summary(told: Any) -> tuple[Place, PlaceName]:
+            return Summary(usages[texts[told]]), (Summary, texts[told])
+
+        self._add_fields(states, rows, summary)
+
+    def _add_fields(
+        self,
+        states: States,
+        rows: Iterable[tuple[Any, ...]],
+        place_of: Callable[[Any], tuple[Place, PlaceName]],
+    ) -> None:
+        """Put rows of ``(what tells the place, field name, value, modified)`` together, a state per place."""
+        found: dict[Any, tuple[dict[str, str], list[Any]]] = {}
         for place, name, value, modified in rows:
-            _, fields, times = found.setdefault(name_of(place), (place, {}, []))
+            if place not in found:
+                found[place] = {}, []
+            fields, times = found[place]
             fields[name] = value
             times.append(modified)
-        for place_name, (place, fields, times) in found.items():
-            states.add(place, place_name, State(Fields(fields), self._engine.to_datetime(max(times))))
+        for place, (fields, times) in found.items():
+            states.add(*place_of(place), State(Fields(fields), self._engine.to_datetime(max(times))))
+
+
+def _preferences(block_type: str) -> tuple[Place, PlaceName]:
+    place = Preferences(block_type)
+    return place, name_of(place)
+
+
+def _user_info(_: int) -> tuple[Place, PlaceName]:
+    place = UserInfo()
+    return place, name_of(place)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.apps import apps
-from django.db import connections, router
+from django.db import DEFAULT_DB_ALIAS, connections, router
 
 
 class Home(NamedTuple):
@@ -23,9 +23,9 @@ class Home(NamedTuple):
 
 def home_for_writing(using: str | None) -> Home:
     """The aliases that saves go to; ``using`` names that of the states if it is not ``None``."""
+    if not router.routers:  # the usual case, which is to cost nothing
+        return Home(using or DEFAULT_DB_ALIAS, using or DEFAULT_DB_ALIAS)
     states = using or router.db_for_write(_model("StudentModule"))
-    if not router.routers:
-        return Home(states, states)
     # With the hint, a router that says nothing of history leaves it with its states.
     return Home(states, router.db_for_write(_model("StudentModuleHistory"), instance=_state_on(states)))
 
@@ -37,7 +37,7 @@ def home_for_history(using: str | None) -> Home:
     each in its own time.
     """
     home = home_for_writing(using)
-    if using is not None or home.is_divided or connections[home.states].in_atomic_block:
+    if using is not None or home.is_divided or not router.routers or connections[home.states].in_atomic_block:
         return home
     alias = router.db_for_read(_model("StudentModuleHistory"))
     return Home(alias, alias)
@@ -47,6 +47,8 @@ def alias_for_reading(using: str | None) -> str:
     """The alias to read states from; in a transaction that may have written them, that of the transaction."""
     if using is not None:
         return using
+    if not router.routers:
+        return DEFAULT_DB_ALIAS
     states: str = router.db_for_write(_model("StudentModule"))
     if connections[states].in_atomic_block:
         return states

@@ -19,6 +19,7 @@ from fieldstone.errors import UnsupportedEngineError
 from fieldstone.store.checks import mariadb, postgresql, sqlite
 from fieldstone.store.checks.routing import HISTORY, with_tables
 from fieldstone.store.engines import engine_of
+from fieldstone.store.engines.history import HistoryTable
 from fieldstone.store.routing import home_for_writing
 
 _ENGINES = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mariadb}
@@ -66,11 +67,7 @@ def check_history_database(
 
 
 def _one_under_two_names(states: str, history: str) -> Iterator[CheckMessage]:
-    one, other = (
-        (connections[alias].vendor, _ENGINES[connections[alias].vendor].identity(connections[alias]))
-        for alias in (states, history)
-    )
-    if one == other:
+    if HistoryTable(states).is_same_table(HistoryTable(history)):
         yield Error(
             f"The databases {states!r} and {history!r} are one under two names, and {HISTORY} is to be moved from "
             "the one to the other.",

@@ -53,11 +53,6 @@ def of_server(alias: str, is_mariadb: bool, version: tuple[int, ...]) -> Iterato
         )
 
 
-def identity(connection: BaseDatabaseWrapper) -> object:
-    (row,) = _rows(connection, "SELECT @@hostname, @@port, @@datadir, DATABASE()")
-    return row
-
-
 def _collations(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     for table, columns in _key_columns().items():
         for column, collation in _rows(

@@ -11,8 +11,6 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from fieldstone.store.tables import HISTORY
-
 
 def in_settings(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     return iter(())
@@ -24,13 +22,6 @@ def asked(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     unsafe = list(_unsafe_when_pooled(connection))
     if unsafe and pools_transactions(connection):
         yield from unsafe
-
-
-def identity(connection: BaseDatabaseWrapper) -> object:
-    """The server, whatever its address, the database in it, and the schema in that."""
-    # By the schema that the table is in, or will be in.
-    table = f"coalesce(to_regclass('{HISTORY}')::oid::text, current_schema())"
-    return _row(connection, f"SELECT pg_postmaster_start_time(), current_database(), {table}")
 
 
 def _encoding(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
@@ -59,14 +58,3 @@ def of_version(alias: str, version: tuple[int, int, int]) -> Iterator[CheckMessa
             "print(sqlite3.sqlite_version)' shows it.",
             id="fieldstone_store.E131",
         )
-
-
-def identity(connection: BaseDatabaseWrapper) -> object:
-    """The file, whatever its path; a database in memory is like no other."""
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA database_list")
-        name = cursor.fetchone()[2]
-    if not name:
-        return object()
-    file = Path(name).stat()
-    return file.st_dev, file.st_ino

@@ -186,8 +186,11 @@ class HistoryTable:
 
     def _whereabouts(self) -> tuple[Any, ...]:
         (row,) = self._fetch(self._engine.whereabouts)
-        # A database in memory has no address but the name that it was opened by.
-        return row if any(row) else (str(self._connection.settings_dict["NAME"]),)
+        if any(row):
+            return row
+        # A database in memory is the connection's own, unless it is shared by name.
+        name = str(self._connection.settings_dict["NAME"])
+        return (name if "cache=shared" in name else self.using,)
 
     # Trimming
 

@@ -18,8 +18,11 @@ class PostgreSQL(Engine):
     time = "{} AT TIME ZONE 'UTC'"
     ids_listed = "= ANY(%s::bigint[])"
     keys_listed = "= ANY(%s::text[])"
+    # `pg_control_system()` would say it best, and is kept from users on some clouds.
+    # By the schema that the table is in, or will be in.
     whereabouts = (
-        f"SELECT system_identifier, current_database(), '{HISTORY}'::regclass::oid FROM pg_control_system()"
+        "SELECT pg_postmaster_start_time()::text, current_database(),"
+        f" coalesce(to_regclass('{HISTORY}')::oid::text, current_schema())"
     )
 
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
