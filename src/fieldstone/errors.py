@@ -37,6 +37,17 @@ class InvalidLearnerError(FieldstoneError, ValueError):
         self.learner = learner
 
 
+class InvalidTokenError(FieldstoneError, ValueError):
+    """What was given as a token of a save is none. Nothing has been written."""
+
+    def __init__(self, token: object) -> None:
+        super().__init__(
+            f"{token!r} is not a token: make one with uuid.uuid4() for each save, and give it at every try of it. "
+            "Nothing was saved."
+        )
+        self.token = token
+
+
 class ConflictError(FieldstoneError):
     """A save expected an older revision than the stored one. Nothing has been written: read again and decide."""
 

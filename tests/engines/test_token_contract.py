@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
 
-from fieldstone.errors import ConflictError
+from fieldstone.errors import ConflictError, InvalidTokenError
 from fieldstone.store import Grade, UserInfo
 from tests.conftest import each_engine, usage
 
@@ -24,6 +24,14 @@ def test_a_save_that_is_tried_again_is_written_once(store, learner):
     assert dict(again.states[A].fields) == {"x": 2}, "what was saved after it stays"
     assert [revision.number for revision in store.history(learner, A)] == [2, 1]
     assert [revision.number for revision in store.history(learner, B)] == [1]
+
+
+@each_engine
+@pytest.mark.parametrize("token", ["a" * 32, 7, UUID(int=1), UUID("2f3e9786-a457-a917-352b-e67cdbd76923")])
+def test_what_is_no_token_is_refused_before_anything_is_written(store, learner, token):
+    with pytest.raises(InvalidTokenError, match="uuid4"):
+        store.save(learner, {A: {"x": 1}}, token=token)
+    assert store.read(learner, [A]) == {}
 
 
 @each_engine

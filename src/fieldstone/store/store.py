@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
-from fieldstone.errors import ConflictError, InvalidLearnerError, InvalidPlaceError
+from fieldstone.errors import ConflictError, InvalidLearnerError, InvalidPlaceError, InvalidTokenError
 from fieldstone.store.asynchronous import AsyncCalls
 from fieldstone.store.engines import engine_of
 from fieldstone.store.engines.base import Write
@@ -28,6 +28,9 @@ from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, S
 from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USER_INFO
 from fieldstone.store.usages import intern_usages
 from fieldstone.values import Fields, encode_fields
+
+TRIES = 10
+"""How often a save is tried that deadlocks whatever it does (``Engine.is_deadlock``)."""
 
 
 class Store(AsyncCalls):
@@ -89,24 +92,19 @@ class Store(AsyncCalls):
         ``user_state``, so a save that has none is written again, with the same values, and so is one whose
         revisions are no longer kept. Where history is on an alias of its own, that alias is asked too.
 
-        Raises ``InvalidLearnerError``, ``InvalidPlaceError`` or ``InvalidValueError`` before anything is written.
+        Raises ``InvalidLearnerError``, ``InvalidPlaceError``, ``InvalidValueError`` or ``InvalidTokenError``
+        before anything is written.
         """
         plan = Plan.of(changes, grades or {})
         actor_id = None if actor is None else _learner_id(actor)
         write = Write(_learner_id(learner), self._clock(), actor_id, origin[:ORIGIN_LENGTH], token)
         _check_expected(expected or {}, plan)
+        _check_form(token)
         if not plan:
             return Receipt(States())
         home = home_for_writing(self._using)
-        if not connections[home.states].in_atomic_block:
-            # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their
-            # own, they hold no lock while the save runs and are known to the process at once.
-            intern_usages(plan.keys, home.states)
         try:
-            with _whole(plan, home.states, expected or token), connections[home.states].cursor() as cursor:
-                receipt = Receipt(_write(cursor, plan, write, home.states))
-                _check_token(write, plan, receipt.states, home)
-                _check_revisions(expected or {}, receipt)
+            receipt = _written(plan, write, expected or {}, home)
         except _RepeatedError:
             reader = Reader(home.states)
             return Receipt(reader.read(write.learner_id, [plan.keys[text] for text in plan.states]), repeated=True)
@@ -180,6 +178,28 @@ class Store(AsyncCalls):
         )
 
 
+def _written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: Home) -> Receipt:
+    """Write it all, or raise. Raises ``_RepeatedError`` for a save that was there already."""
+    connection = connections[home.states]
+    tries_left = 0 if connection.in_atomic_block or not connection.get_autocommit() else TRIES - 1
+    while True:
+        try:
+            if not connection.in_atomic_block:
+                # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their
+                # own, they hold no lock while the save runs and are known to the process at once.
+                intern_usages(plan.keys, home.states)
+            with _whole(plan, home.states, expected or write.token), connection.cursor() as cursor:
+                receipt = Receipt(_write(cursor, plan, write, home.states))
+                _check_token(write, plan, receipt.states, home)
+                _check_revisions(expected, receipt)
+            return receipt
+        except OperationalError as error:
+            # Nothing of such a try is left. Inside a caller's own transaction it is for the caller to repeat.
+            if not tries_left or not engine_of(connection).is_deadlock(error):
+                raise
+            tries_left -= 1
+
+
 def _whole(plan: Plan, using: str, checked: object) -> AbstractContextManager[Any]:
     """A transaction around the save, unless it is one statement that no check can undo."""
     connection = connections[using]
@@ -238,6 +258,12 @@ def _check_expected(expected: Mapping[UsageKey, int], plan: Plan) -> None:
     for usage_key in expected:
         if key_text(usage_key) not in plan.states:
             raise InvalidPlaceError(f"A revision of {usage_key} is expected, but no field of it is saved.")
+
+
+def _check_form(token: object) -> None:
+    # Of UUIDs that follow no standard MariaDB refuses some.
+    if token is not None and not (isinstance(token, UUID) and token.variant == RFC_4122):
+        raise InvalidTokenError(token)
 
 
 def _learner_id(learner: Any) -> int:

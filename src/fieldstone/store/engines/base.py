@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, SUMMARY, USAGE, FieldTable
@@ -75,6 +76,10 @@ class Engine(ABC):
     def moment(self, at: datetime) -> Any:
         """A moment as the driver takes it. As text: mysqlclient would cut a datetime to seconds."""
         return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+
+    def is_deadlock(self, error: OperationalError) -> bool:
+        """Whether the server has rolled a save back because of a deadlock that no order of its rows avoids."""
+        return False
 
     @abstractmethod
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
@@ -211,18 +216,14 @@ class Engine(ABC):
         After it, under its row locks: locked before, out of order, they would deadlock with another save.
         """
         revisions = {usage_id: revision for usage_id, _, revision, *_ in saved if usage_id in usage_ids}
-        cursor.execute(
-            f"UPDATE {STATE} SET {self._NO_GRADE} WHERE student_id = %s AND usage_id {self.ids_listed}",
-            [write.learner_id, self.listed(list(revisions))],
-        )
-        cursor.execute(
-            f"UPDATE {HISTORY} SET {self._NO_GRADE} WHERE student_id = %s"
-            f" AND (usage_id, revision) {self.rows_listed.format(marks(list(revisions.items())))}",
-            [write.learner_id, *(value for row in revisions.items() for value in row)],
+        # A row a statement: of a list of rows MariaDB may look for none by the key, and lock them all.
+        of_row = "SET grade = NULL, max_grade = NULL WHERE student_id = %s AND usage_id = %s"
+        cursor.executemany(f"UPDATE {STATE} {of_row}", [(write.learner_id, usage_id) for usage_id in revisions])
+        cursor.executemany(
+            f"UPDATE {HISTORY} {of_row} AND revision = %s",
+            [(write.learner_id, *row) for row in revisions.items()],
         )
         return [(*row[:4], None, None, row[6]) if row[0] in revisions else row for row in saved]
-
-    _NO_GRADE = "grade = NULL, max_grade = NULL"
 
     def save_fields(
         self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Sequence[FieldValue]

@@ -187,7 +187,7 @@ class HistoryTable:
     def _whereabouts(self) -> tuple[Any, ...]:
         (row,) = self._fetch(self._engine.whereabouts)
         if any(row):
-            return row
+            return tuple(row)
         # A database in memory is the connection's own, unless it is shared by name.
         name = str(self._connection.settings_dict["NAME"])
         return (name if "cache=shared" in name else self.using,)

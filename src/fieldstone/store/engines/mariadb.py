@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, marks
@@ -119,6 +120,11 @@ class MariaDB(Engine):
         "INSERT INTO {table} ({columns}) VALUES {rows} ON DUPLICATE KEY UPDATE id = {table}.id"
         " RETURNING {table}.key, id"
     )
+
+    def is_deadlock(self, error: OperationalError) -> bool:
+        # InnoDB locks the gaps between rows, too: two saves that set a field which was just deleted may each wait
+        # for the other's.
+        return error.args[:1] == (1213,)
 
     def token(self, token: UUID | None) -> Any:
         return token and str(token)

@@ -1,0 +1,138 @@
+"""A database server of a test's own, on a data folder that outlives it: it can be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from scripts.servers.catalogue import NEEDS
+from scripts.servers.session import answer
+from scripts.servers.system import HOST, demotion, follow_parent, free_port, tail
+from tests.faults.elsewhere import leading_elsewhere
+
+START_SECONDS = 60
+ACCOUNTS = {
+    "postgresql": ("postgres", "postgres"),
+    "mariadb": ("root", "mysql"),
+}  # user, database of the beginning
+DATABASE = "of_a_fault"
+
+
+class Instance:
+    """One server, whose data is under ``folder``.
+
+    ``making`` and ``options`` are put after the commands that make its data and that start it.
+    """
+
+    def __init__(self, name: str, folder: Path, making: str = "", options: str = "") -> None:
+        self._need = NEEDS[name]
+        program = self._need.program
+        if program is None or sys.platform != "linux":
+            pytest.skip(f"needs {name} of its own, on Linux: {self._need.remedy}")
+        self._prepare, self._command = f"{self._need.prepare} {making}", f"{self._need.command} {options}"
+        self._as_user, self._log = demotion(self._need.user), folder / "log"
+        self._data = folder / "data"
+        self._port = free_port()
+        self._values = {
+            "program": program,
+            "base": program.resolve().parent.parent,
+            "data": self._data,
+            "host": HOST,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> None:
+        """Make its data folder, once."""
+        self._data.mkdir(mode=0o700)
+        if self._as_user:
+            os.chown(self._data, self._as_user["user"], self._as_user["group"])
+        status = self._spawn(self._prepare).wait(START_SECONDS)
+        assert status == 0, f"preparing its data failed (status {status}){tail(self._log)}"
+
+    def start(self) -> None:
+        """Start it, on what is in its data folder, and wait until it answers."""
+        self._process = self._spawn(self._command)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it answers: after a start, or while it recovers by itself."""
+        deadline = time.monotonic() + START_SECONDS
+        while asyncio.run(answer(self._need, self._port)) is None:
+            assert self.is_running, f"it has ended{tail(self._log)}"
+            assert time.monotonic() < deadline, f"it does not answer{tail(self._log)}"
+            time.sleep(0.02)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """``kill -9``, of the server and of every process that it has started."""
+        if self._process is None:
+            return
+        children = children_of(self._process.pid)
+        self._process.kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        self._process.wait(START_SECONDS)
+        self._process = None
+
+    @property
+    def address(self) -> dict[str, Any]:
+        user, _ = ACCOUNTS[self._need.name]
+        return {"HOST": HOST, "PORT": self._port, "NAME": DATABASE, "USER": user, "PASSWORD": ""}
+
+    def _spawn(self, template: str) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as output:
+            return subprocess.Popen(
+                [word.format(**self._values, port=self._port) for word in shlex.split(template)],
+                **self._as_user,
+                cwd=self._data,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=follow_parent(signal.SIGKILL),
+            )
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that this one has started: PostgreSQL's sessions are in process groups of their own."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            stat = (folder / "stat").read_text()
+            if int(stat.rpartition(")")[2].split()[1]) == pid:
+                found.append(int(folder.name))
+    return found
+
+
+@contextlib.contextmanager
+def serving(alias: str, folder: Path, **settings: str) -> Iterator[Instance]:
+    """A new server with the store's empty tables, which the alias leads to; killed in the end."""
+    instance = Instance(alias, folder, **settings)
+    try:
+        instance.make()
+        instance.start()
+        first = instance.address | {"NAME": ACCOUNTS[alias][1]}
+        with leading_elsewhere(alias, **first), connections[alias].cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {DATABASE}")
+        with leading_elsewhere(alias, **instance.address):
+            call_command("migrate", "fieldstone_store", database=alias, verbosity=0)
+            yield instance
+    finally:
+        instance.kill()
