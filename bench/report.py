@@ -1,124 +1,119 @@
-"""Results as a table for the terminal, as Markdown for the docs, and as JSON."""
+"""Results as tables for the terminal, as Markdown for the docs, and as JSON."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import django
 from rich.console import Console
 from rich.table import Table
 
+from bench.databases import ENGINES
 from bench.measuring import Comparison, Quartiles
-from bench.page import QUERIES_OF_XBLOCK_SDK, TITLE, PageCost
-from bench.rows import Row
+from bench.page import QUERIES_OF_XBLOCK_SDK, TITLE
+from bench.results import PageResult, Report, RowResult, SizeResult
+from bench.weighing import Amount
 
-ENGINES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
-
-
-@dataclass(frozen=True)
-class RowResult:
-    """A row on an engine."""
-
-    engine: str
-    row: Row
-    comparison: Comparison
-
-    @property
-    def limit(self) -> float:
-        return self.row.limits[self.engine]
-
-    @property
-    def verdict(self) -> str:
-        """Judged by the interval: a limit inside it is neither met nor missed."""
-        low, high = self.comparison.interval
-        if high <= self.limit:
-            return "met"
-        return "not yet" if low > self.limit else "too close to say"
+COLOURS = {"met": "green", "not yet": "red", "too close to say": "yellow"}
 
 
-@dataclass(frozen=True)
-class PageResult:
-    engine: str
-    cost: PageCost
+class Section(NamedTuple):
+    """One of the tables; without rows it is not shown."""
+
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Report:
-    """All results of one run."""
-
-    versions: Sequence[str]
-    rows: Sequence[RowResult]
-    pages: Sequence[PageResult]
-
-    @property
-    def setting(self) -> str:
-        """Versions and machine in a line."""
-        python = f"{platform.python_implementation()} {platform.python_version()}"
-        return ", ".join((*self.versions, f"Django {django.__version__}", python, f"{os.cpu_count()} cores"))
-
-    def as_markdown(self) -> str:
-        lines = [self.setting, "", *_markdown(ROW_HEADINGS, map(_cells, self.rows))]
-        if self.pages:
-            lines += ["", *_markdown(PAGE_HEADINGS, map(_page_cells, self.pages))]
-        return "\n".join(lines)
-
-    def show(self, console: Console) -> None:
-        """The tables for a person at a terminal."""
-        if self.rows:
-            colours = {"met": "green", "not yet": "red"}
-            table = _rich(ROW_HEADINGS)
-            for result in self.rows:
-                *cells, verdict = map(_without_quartiles, _cells(result))
-                table.add_row(*cells, f"[{colours.get(verdict, 'yellow')}]{verdict}")
-            console.print(table)
-        if self.pages:
-            table = _rich(PAGE_HEADINGS)
-            for page in self.pages:
-                table.add_row(*map(_without_quartiles, _page_cells(page)))
-            console.print(table)
-        console.print(self.setting, style="dim")
-
-    def as_json(self) -> str:
-        """Seconds a call, whole samples left out."""
-        rows = [_row_facts(result) for result in self.rows]
-        pages = [_page_facts(result) for result in self.pages]
-        return json.dumps({"setting": self.setting, "rows": rows, "pages": pages}, indent=2)
+def _sections(report: Report) -> list[Section]:
+    compared = ("ratio", "95% of", "at most", "verdict")
+    found = [
+        Section(("work", "through", "engine", "floor, ms", "ours, ms", *compared), [*map(_row, report.rows)]),
+        Section(
+            ("what", "engine", "measured", "at most", "verdict", "made of"), [*map(_amount, report.amounts)]
+        ),
+        Section(
+            ("work", "engine", "the unit, ms", "its queries", "whole GET, ms", "its queries",
+             "xblock-sdk's queries"),
+            [*map(_page, report.pages)],
+        ),
+        Section(("work", *_table_sizes(report.sizes), *compared), [*map(_size, report.sizes)]),
+    ]  # fmt: skip
+    return [section for section in found if section.rows]
 
 
-ROW_HEADINGS = ("work", "through", "engine", "floor, ms", "ours, ms", "ratio", "95% of", "at most", "verdict")
-PAGE_HEADINGS = (
-    "work",
-    "engine",
-    "the unit, ms",
-    "its queries",
-    "whole GET, ms",
-    "its queries",
-    "xblock-sdk's queries",
-)
+def as_markdown(report: Report) -> str:
+    lines = [report.setting]
+    for headings, rows in _sections(report):
+        lines += ["", *(f"| {' | '.join(cells)} |" for cells in (headings, ["---"] * len(headings), *rows))]
+    return "\n".join([*lines, "", report.loaded] if report.loaded else lines)
 
 
-def _cells(result: RowResult) -> tuple[str, ...]:
-    found = result.comparison
-    low, high = found.interval
+def show(report: Report, console: Console) -> None:
+    """The tables for a person at a terminal, which is narrow: without quartiles."""
+    for headings, rows in _sections(report):
+        table = Table()
+        for number, heading in enumerate(headings):
+            is_text = number < 2 or heading in ("engine", "verdict", "made of")
+            table.add_column(heading, justify="left" if is_text else "right")
+        for cells in rows:
+            table.add_row(*(_coloured(cell.split(" (")[0] if n else cell) for n, cell in enumerate(cells)))
+        console.print(table)
+    for line in (report.loaded, report.setting):
+        if line:
+            console.print(line, style="dim")
+
+
+def as_json(report: Report) -> str:
+    """Seconds a call, whole samples left out."""
+    return json.dumps(
+        {
+            "setting": report.setting,
+            "rows": [_row_facts(result) for result in report.rows],
+            "pages": [_page_facts(result) for result in report.pages],
+            "amounts": [{**vars(amount), "verdict": amount.verdict} for amount in report.amounts],
+            "sizes": [_size_facts(result) for result in report.sizes],
+        },
+        indent=2,
+    )
+
+
+def _coloured(cell: str) -> str:
+    return f"[{COLOURS[cell]}]{cell}" if cell in COLOURS else cell
+
+
+def _row(result: RowResult) -> tuple[str, ...]:
     return (
         result.row.title,
         result.row.through,
         ENGINES[result.engine],
+        *_compared(result.comparison, result.limit, result.verdict),
+    )
+
+
+def _compared(found: Comparison, limit: float | None, verdict: str) -> tuple[str, ...]:
+    low, high = found.interval
+    return (
         _milliseconds(Quartiles.of(found.floor)),
         _milliseconds(Quartiles.of(found.ours)),
         f"{found.ratio:.2f}",
         f"{low:.2f}–{high:.2f}",
-        f"{result.limit:.1f}",
-        result.verdict,
+        "" if limit is None else f"{limit:.1f}",
+        verdict,
     )
 
 
-def _page_cells(page: PageResult) -> tuple[str, ...]:
+def _amount(amount: Amount) -> tuple[str, ...]:
+    limit = "" if amount.limit is None else _number(amount.limit)
+    value = f"{_number(amount.value)} {amount.unit}"
+    return amount.title, ENGINES[amount.engine], value, limit, amount.verdict, amount.note
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2f}"
+
+
+def _page(page: PageResult) -> tuple[str, ...]:
     cost = page.cost
     return (
         TITLE,
@@ -131,43 +126,55 @@ def _page_cells(page: PageResult) -> tuple[str, ...]:
     )
 
 
+def _size(result: SizeResult) -> tuple[str, ...]:
+    return result.title, *_compared(result.comparison, result.limit, result.verdict)
+
+
+def _table_sizes(sizes: Sequence[SizeResult]) -> tuple[str, ...]:
+    return tuple(f"at {states:,}, ms" for states in (sizes[0].small, sizes[0].large)) if sizes else ()
+
+
 def _milliseconds(seconds: Quartiles) -> str:
     """The median, and the quartiles in brackets."""
-    low, middle, high = (f"{value * 1_000:.3g}" for value in (seconds.low, seconds.median, seconds.high))
+    low, middle, high = (_three(value * 1_000) for value in (seconds.low, seconds.median, seconds.high))
     return f"{middle} ({low}–{high})"
 
 
-def _without_quartiles(cell: str) -> str:
-    """A terminal is narrow; Markdown and JSON have them."""
-    return cell.split(" (")[0]
-
-
-def _markdown(headings: Sequence[str], rows: Any) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (headings, ["---"] * len(headings), *rows)]
-
-
-def _rich(headings: Sequence[str]) -> Table:
-    table = Table()
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number < 2 or heading in ("engine", "verdict") else "right")
-    return table
+def _three(number: float) -> str:
+    """Three digits, and no fewer before the point."""
+    return f"{number:,.0f}" if number >= 1_000 else f"{number:.3g}"
 
 
 def _row_facts(result: RowResult) -> dict[str, Any]:
-    found = result.comparison
     return {
         "row": result.row.name,
         "title": result.row.title,
         "through": result.row.through,
         "engine": result.engine,
+        **_comparison_facts(result.comparison, "floor"),
+        "limit": result.limit,
+        "verdict": result.verdict,
+    }
+
+
+def _size_facts(result: SizeResult) -> dict[str, Any]:
+    return {
+        "title": result.title,
+        "states": {"ours": result.large, "small": result.small},
+        **_comparison_facts(result.comparison, "small"),
+        "limit": result.limit,
+        "verdict": result.verdict,
+    }
+
+
+def _comparison_facts(found: Comparison, other: str) -> dict[str, Any]:
+    return {
         "ours": vars(Quartiles.of(found.ours)),
-        "floor": vars(Quartiles.of(found.floor)),
+        other: vars(Quartiles.of(found.floor)),
         "ratio": found.ratio,
         "interval": found.interval,
         "rounds": len(found.ours),
         "calls_per_sample": found.calls_per_sample,
-        "limit": result.limit,
-        "verdict": result.verdict,
     }
 
 

@@ -2,44 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import page
-from bench.databases import Database, throw_away
+from bench import page, scale
+from bench.databases import ENGINES, Database, throw_away
 from bench.measuring import Budget, Comparison, compare
-from bench.report import ENGINES, PageResult, Report, RowResult
+from bench.results import PageResult, Report, RowResult, SizeResult
 from bench.rows import ROWS, MismatchError, Row
-from bench.workload import Workload, fill
+from bench.weighing import AMOUNTS
+from bench.workload import Volume, Workload
+
+NAMES = (*ROWS, *AMOUNTS, page.NAME, scale.NAME)
+BY_DEFAULT = tuple(name for name in NAMES if name != scale.NAME)  # which takes ten minutes and 30 GB of disk
 
 
-def run(
-    engines: Sequence[str], names: Sequence[str], budget: Budget, folder: Path | None, messages: Console
-) -> Report:
-    """Measure these rows on these engines. Raises ``NoServerError`` or ``MismatchError``."""
-    versions: list[str] = []
-    rows: list[RowResult] = []
-    pages: list[PageResult] = []
+@dataclass(frozen=True)
+class Task:
+    """What is asked for."""
+
+    engines: Sequence[str]
+    names: Sequence[str]
+    budget: Budget
+    volume: Volume
+    states: int  # in the large table of the row `size`
+    folder: Path | None  # for SQLite's file
+
+
+def run(task: Task, messages: Console) -> Report:
+    """Raises ``NoServerError``, ``MismatchError`` or ``LostFieldsError``."""
     with Progress(console=messages, transient=True) as progress:
-        task = progress.add_task("", total=len(engines) * len(names))
-        for engine in engines:
-            progress.update(task, description=f"{ENGINES[engine]}: filling the tables")
-            with throw_away(engine, folder) as database:
-                versions.append(database.floor.version())
-                _same_durability(database)
-                load = fill(database.floor)
-                for name in names:
-                    progress.update(task, description=f"{ENGINES[engine]}: {name}")
-                    if name == page.NAME:
-                        pages.append(PageResult(engine, page.measure(budget)))
-                    else:
-                        rows.append(RowResult(engine, ROWS[name], _measured(ROWS[name], load, budget)))
-                    progress.advance(task)
-    rows.sort(key=lambda result: list(ROWS).index(result.row.name))
-    return Report(versions, rows, pages)
+        steps = progress.add_task("", total=len(task.engines) * len(task.names))
+        under_way = _Run(task, progress)
+        for engine in task.engines:
+            for what in under_way.measure(engine):
+                progress.update(steps, description=f"{ENGINES[engine]}: {what}")
+                progress.advance(steps, what in NAMES)
+    under_way.report.rows.sort(key=lambda result: list(ROWS).index(result.row.name))
+    return under_way.report
+
+
+class _Run:
+    def __init__(self, task: Task, progress: Progress) -> None:
+        self._task = task
+        self._progress = progress
+        self.report = Report()
+
+    def measure(self, engine: str) -> Iterator[str]:
+        """All that is asked for, on one engine; gives the name of each thing before it is measured."""
+        wanted = [name for name in NAMES if name in self._task.names]
+        # Rows with the same data share a database.
+        rows = sorted((ROWS[name] for name in wanted if name in ROWS), key=lambda row: row.fill.__name__)
+        for fill, some in groupby(rows, key=lambda row: row.fill):
+            yield "filling the tables"
+            with self._database(engine) as database:
+                load = fill(database, self._task.volume)
+                for row in some:
+                    yield row.name
+                    self.report.rows.append(RowResult(engine, row, _measured(row, load, self._task.budget)))
+        for name in wanted:
+            if name not in ROWS and (name != scale.NAME or engine == "postgresql"):
+                yield name
+                with self._database(engine) as database:
+                    self._measure_other(name, database)
+
+    def _measure_other(self, name: str, database: Database) -> None:
+        if name == page.NAME:
+            self.report.pages.append(PageResult(database.engine, page.measure(self._task.budget)))
+        elif name == scale.NAME:
+            found = scale.measure(database, self._task.states, self._task.budget, self._loading)
+            self.report.plans.extend(found.plans)
+            self.report.loaded = found.loaded
+            self.report.sizes.extend(
+                SizeResult(title, found.small.states, found.large.states, comparison, limit)
+                for title, comparison, limit in found.works
+            )
+        else:
+            self.report.amounts.extend(AMOUNTS[name](database, self._task.volume))
+
+    def _loading(self, what: str, total: int) -> Callable[[int], None]:
+        bar = self._progress.add_task(what, total=total)
+        return lambda more: self._progress.advance(bar, more)
+
+    @contextmanager
+    def _database(self, engine: str) -> Iterator[Database]:
+        with throw_away(engine, self._task.folder) as database:
+            version = database.floor.version()
+            if version not in self.report.versions:
+                self.report.versions.append(version)
+            _same_durability(database)
+            yield database
 
 
 def _measured(row: Row, load: Workload, budget: Budget) -> Comparison:
@@ -48,7 +106,7 @@ def _measured(row: Row, load: Workload, budget: Budget) -> Comparison:
     pair.ours()
     pair.floor()
     pair.check()
-    comparison = compare(pair.ours, pair.floor, budget)
+    comparison = compare(pair.ours, pair.floor, replace(budget, least_rounds=row.least_rounds))
     pair.check()
     return comparison
 

@@ -4,59 +4,102 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.contrib.auth import get_user_model
 from opaque_keys.edx.keys import CourseKey, UsageKey
 from opaque_keys.edx.locator import CourseLocator
 
+from bench.databases import Database
 from bench.floors import Fields, Floor, encode
 from fieldstone.store.models import Usage
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo
 from fieldstone.store.store import Store
 
-BLOCKS = 1_000
-OTHER_LEARNERS = 9
 BLOCK_TYPES = ("problem", "poll", "survey", "word_cloud", "video")
-FIELDS_A_TYPE = 5
 
 COURSE: CourseKey = CourseLocator("FieldstoneX", "Speed101", "2026_T1")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """How much is stored and done."""
+
+    blocks: int = 1_000
+    other_learners: int = 9
+    scanned_learners: int = 200  # each with a state at every block
+    writers: int = 8
+    fields_a_writer: int = 200
+    saved_blocks: int = 400  # whose history is weighed
+    weighed_learners: int = 50  # whose states are weighed, at every block
+
+
+SMALL = Volume(
+    blocks=25,
+    other_learners=1,
+    scanned_learners=10,
+    writers=2,
+    fields_a_writer=3,
+    saved_blocks=20,
+    weighed_learners=4,
+)
+"""To try whether the benchmark itself works: its figures mean nothing."""
 
 
 @dataclass(frozen=True)
 class Workload:
     """One learner's data in the store and, under the same integer ids, in the floor's tables."""
 
-    floor: Floor
+    database: Database
+    volume: Volume
     store: Store
     user: Any
     keys: list[UsageKey]
     ids: list[int]  # of the keys, in their order
 
     @property
+    def floor(self) -> Floor:
+        return self.database.floor
+
+    @property
     def learner(self) -> int:
         return self.user.pk
 
 
-def fill(floor: Floor) -> Workload:
+Fill: TypeAlias = Callable[[Database, Volume], Workload]
+
+
+def course_keys(blocks: int, course: CourseKey = COURSE) -> list[UsageKey]:
+    """The usage keys of a course of problems, named as Open edX names them: by 32 hexadecimal digits."""
+    return [course.make_usage_key("problem", block_id(n)) for n in range(blocks)]
+
+
+def fill(database: Database, volume: Volume) -> Workload:
     """Store the learner's fields in all four scopes, and the states of other learners around them."""
     store, user = Store(), get_user_model().objects.create_user("learner")
-    keys = [COURSE.make_usage_key("problem", _block_id(n)) for n in range(BLOCKS)]
-    states = {n: problem_state(_block_id(n), random.Random(n)) for n in range(BLOCKS)}
-    for learner in (user.pk, *range(user.pk + 1, user.pk + 1 + OTHER_LEARNERS)):
+    keys = course_keys(volume.blocks)
+    states = {n: problem_state(block_id(n), random.Random(n)) for n in range(volume.blocks)}
+    learners = range(user.pk, user.pk + 1 + volume.other_learners)
+    for learner in learners:
         store.save(learner, {key: states[n] for n, key in enumerate(keys)}, origin="bench")
     interned = dict(Usage.objects.values_list("key", "id"))
-    workload = Workload(floor, store, user, keys, [interned[str(key)] for key in keys])
-    _fill_floor_states(workload, states)
+    workload = Workload(database, volume, store, user, keys, [interned[str(key)] for key in keys])
+    _fill_floor_states(workload, learners, states)
     _fill_other_scopes(workload)
-    floor.settle()
+    database.floor.settle()
     return workload
 
 
-def _fill_floor_states(workload: Workload, states: dict[int, Fields]) -> None:
-    floor, now, learner = workload.floor, workload.floor.now(), workload.learner
-    learners = range(learner, learner + 1 + OTHER_LEARNERS)
+def floor_states(load: Workload, ids: list[int]) -> list[Fields]:
+    """The learner's states in the floor's tables, whole."""
+    states = load.floor.read(load.learner, ids)
+    return [states[usage] for usage in ids]
+
+
+def _fill_floor_states(workload: Workload, learners: Iterable[int], states: dict[int, Fields]) -> None:
+    floor, now = workload.floor, workload.floor.now()
     rows = [(who, workload.ids[n], encode(state), 1, now) for who in learners for n, state in states.items()]
     with floor.transaction():
         floor.execute_many(floor.insert("floor_state", 5), rows)
@@ -133,6 +176,6 @@ def problem_state(block_id: str, rng: random.Random) -> Fields:
     }
 
 
-def _block_id(n: int) -> str:
+def block_id(n: int) -> str:
     """As Open edX names blocks: 32 hexadecimal digits."""
     return hashlib.md5(str(n).encode()).hexdigest()

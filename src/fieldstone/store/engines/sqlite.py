@@ -27,22 +27,25 @@ class SQLite(Engine):
         return json.dumps(values)
 
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
-        # Grades as text: SQLite's JSON reads a number to 15 digits only.
-        written = json.dumps([(usage_id, delta, *map(_text, grades)) for usage_id, delta, *grades in rows])
+        # Rows with a grade one by one: neither SQLite's JSON nor its CAST reads every number exactly.
+        by_itself = [row for row in rows if row[2] is not None or len(rows) == 1]
+        together = [] if len(rows) == 1 else [row[:2] for row in rows if row[2] is None]
         moment = self.moment(write.at)
-        cursor.execute(self._SAVE, [write.learner_id, moment, moment, written])
-        saved = list(cursor.fetchall())  # drained: RETURNING writes only as it is read
+        statements: list[tuple[str, list[Any]]] = [(self._SAVE_ONE, [*row]) for row in by_itself]
+        if together:
+            statements.append((self._SAVE_MANY, [json.dumps(together)]))
+        saved: list[StateRow] = []
+        for statement, incoming in statements:
+            cursor.execute(statement, [write.learner_id, moment, moment, *incoming])
+            saved += cursor.fetchall()  # drained: RETURNING writes only as it is read
         self._keep(cursor, write, rows, saved)
         return saved
 
     # json_patch merges deeply, but every value is a string, so here it replaces whole values and drops nulls.
-    # WHERE true: without it SQLite reads ON CONFLICT as the join's ON.
     _SAVE = f"""
         INSERT INTO {STATE} AS stored
-            (student_id, usage_id, fields, grade, max_grade, revision, done, created, modified)
-        SELECT %s, json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-            CAST(json_extract(value, '$[2]') AS real), CAST(json_extract(value, '$[3]') AS real), 1, 'na', %s, %s
-        FROM json_each(%s) WHERE true
+            (student_id, created, modified, usage_id, fields, grade, max_grade, revision, done)
+        {{rows}}
         ON CONFLICT (student_id, usage_id) DO UPDATE SET
             fields = json_patch(stored.fields, excluded.fields),
             grade = coalesce(excluded.grade, stored.grade),
@@ -51,10 +54,12 @@ class SQLite(Engine):
             modified = max(stored.modified, excluded.modified)
         RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
     """
+    _SAVE_ONE = _SAVE.format(rows="VALUES (%s, %s, %s, %s, %s, %s, %s, 1, 'na')")
+    # WHERE true: without it SQLite reads ON CONFLICT as the join's ON.
+    _SAVE_MANY = _SAVE.format(
+        rows="SELECT %s, %s, %s, json_extract(value, '$[0]'), json_extract(value, '$[1]'), NULL, NULL, 1, 'na'"
+        " FROM json_each(%s) WHERE true"
+    )
 
     def token(self, token: UUID | None) -> Any:
         return token and token.hex
-
-
-def _text(number: float | None) -> str | None:
-    return None if number is None else repr(float(number))
