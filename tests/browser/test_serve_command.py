@@ -22,7 +22,6 @@ def serve(course: Path, var: Path) -> subprocess.CompletedProcess[str]:
     ("files", "place"),
     [
         pytest.param(None, "there is no such folder", id="no folder"),
-        pytest.param({"course.xml": "<course>\n<chapter>\n</course>"}, "course.xml, line 3: ", id="broken XML"),
         pytest.param(
             {"course.xml": CHAPTER, "chapter/one.xml": "<chapter>\n\n<html"},
             "chapter/one.xml, line 3: ",

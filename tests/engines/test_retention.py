@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import itertools
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -379,11 +377,6 @@ def test_the_settings_say_what_is_kept_and_options_stand_in_their_place(store, a
     ],
 )
 def test_their_help_has_examples(command, example):
-    code = (
-        "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings';"
-        "from django.core.management import execute_from_command_line;"
-        f"execute_from_command_line(['manage.py', '{command}', '--help'])"
-    )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
-    assert f"\n  {example}\n" in done.stdout, done.stderr
-    assert "exit status: 0" in done.stdout
+    said = load_command_class("fieldstone.store", command).create_parser("manage.py", command).format_help()
+    assert f"\n  {example}\n" in said
+    assert "exit status: 0" in said
