@@ -84,13 +84,14 @@ class StudentModule(models.Model):
     pk = models.CompositePrimaryKey("student_id", "usage_id")
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
-    fields = JSONTextField(default="{}")  # text of fieldstone.values
+    # Those of fixed length first: among texts PostgreSQL pads them, nine bytes a row of history.
     revision = models.BigIntegerField(default=1)
+    created = models.DateTimeField()
+    modified = models.DateTimeField()
     grade = models.FloatField(null=True)
     max_grade = models.FloatField(null=True)
     done = models.CharField(max_length=8, default="na")
-    created = models.DateTimeField()
-    modified = models.DateTimeField()
+    fields = JSONTextField(default="{}")  # text of fieldstone.values
 
     class Meta:
         db_table = tables.STATE
@@ -112,14 +113,14 @@ class StudentModuleHistory(models.Model):
     student = BigForeignKey(settings.AUTH_USER_MODEL, related_name="+")
     usage = BigForeignKey(Usage, models.PROTECT, related_name="+")
     revision = models.BigIntegerField()
-    delta = JSONTextField()
-    snapshot = JSONTextField(null=True)  # the state after it, every so many revisions
     created = models.DateTimeField()
     grade = models.FloatField(null=True)
     max_grade = models.FloatField(null=True)
-    token = models.UUIDField(null=True)  # of a save that may be tried again
     actor_id = models.BigIntegerField(null=True)  # who wrote it, when that is not the learner
+    token = models.UUIDField(null=True)  # of a save that may be tried again
     origin = models.CharField(max_length=ORIGIN_LENGTH, default="")  # what wrote it: "handler:vote"
+    delta = JSONTextField()
+    snapshot = JSONTextField(null=True)  # the state after it, every so many revisions
 
     class Meta:
         db_table = tables.HISTORY

@@ -32,9 +32,8 @@ class State(NamedTuple):
     done: str = "na"
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """What one save changed at one place."""
+class Revision(NamedTuple):
+    """What one save changed at one place. A tuple, as ``State`` is, for the same reason."""
 
     number: int  # from 1, without gaps
     at: datetime

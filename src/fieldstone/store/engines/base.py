@@ -168,10 +168,9 @@ class Engine(ABC):
 
         ``(key, block type, learner id, usage id, fields, ...)``, of one block type or of all (``None``).
         """
-        # The engines walk the context's usages by the index (context, id), each by the block-first index, and stop
-        # at the limit. The keyset is on usages alone, and `scan_usage` reads the rest of the last one: with
-        # `(usage_id, student_id) > ..` here, what is left of a large usage is read and sorted anew for each batch
-        # (200,000 learners on PostgreSQL: 2 s a batch), and with a list of usage ids all that is left of the list.
+        # SQLite walks the context's usages by the index (context, id), each by the block-first index, and stops at
+        # the limit. The keyset is on usages alone, and `scan_usage` reads the rest of the last one: with
+        # `(usage_id, student_id) > ..` here, what is left of a large usage is read and sorted anew for each batch.
         of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
         cursor.execute(
             f"SELECT met.key, met.block_type, student_id, {self._state_columns()}"

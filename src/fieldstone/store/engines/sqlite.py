@@ -54,6 +54,7 @@ class SQLite(Engine):
             modified = max(stored.modified, excluded.modified)
         RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
     """
+    _SAVE = " ".join(_SAVE.split())  # Django goes through the text of each statement with a pattern
     _SAVE_ONE = _SAVE.format(rows="VALUES (%s, %s, %s, %s, %s, %s, %s, 1, 'na')")
     # WHERE true: without it SQLite reads ON CONFLICT as the join's ON.
     _SAVE_MANY = _SAVE.format(
