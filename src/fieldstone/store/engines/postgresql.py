@@ -85,7 +85,8 @@ class PostgreSQL(Engine):
         of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
         cursor.execute(
             f"SELECT met.key, met.block_type, student_id, {self._state_columns()} FROM {USAGE} AS met"
-            f" CROSS JOIN LATERAL (SELECT * FROM {STATE} WHERE usage_id = met.id ORDER BY student_id LIMIT %s) AS one"
+            f" CROSS JOIN LATERAL (SELECT * FROM {STATE} WHERE usage_id = met.id"
+            " ORDER BY student_id LIMIT %s) AS of_one"
             f" WHERE met.context_id = %s AND met.id > %s{of_type} ORDER BY met.id, student_id LIMIT %s",
             [limit, context_id, after, *types, limit],
         )
