@@ -21,8 +21,20 @@ from django.db import connections
 from bench.floors import Floor, PostgreSQLFloor, SQLiteFloor
 from fieldstone.store.usages import forget_all
 
-ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
-URLS = {"postgresql": "FIELDSTONE_POSTGRESQL_URL", "mariadb": "FIELDSTONE_MARIADB_URL"}
+ENGINES = {
+    "postgresql": "PostgreSQL",
+    "prepared": "PostgreSQL, prepared",
+    "mariadb": "MariaDB",
+    "sqlite": "SQLite",
+}
+PREPARED = {"server_side_binding": True, "prepare_threshold": 5}
+"""Django's options for PostgreSQL that docs/reference/settings.md recommends. The floor prepares in any case."""
+
+URLS = {
+    "postgresql": "FIELDSTONE_POSTGRESQL_URL",
+    "prepared": "FIELDSTONE_POSTGRESQL_URL",
+    "mariadb": "FIELDSTONE_MARIADB_URL",
+}
 """The variables that hold the addresses of servers."""
 
 Configuration = dict[str, Any]
@@ -123,12 +135,13 @@ def _database(engine: str, suffix: str) -> Iterator[Configuration]:
         )
     server = urlsplit(address)
     configuration = {
-        "ENGINE": f"django.db.backends.{'mysql' if engine == 'mariadb' else engine}",
+        "ENGINE": f"django.db.backends.{'mysql' if engine == 'mariadb' else 'postgresql'}",
         "NAME": server.path.lstrip("/") or "mysql",
         "HOST": server.hostname,
         "PORT": server.port,
         "USER": server.username,
         "PASSWORD": server.password or "",
+        "OPTIONS": PREPARED if engine == "prepared" else {},
     }
     name = f"fieldstone_bench_{os.getpid()}{suffix}"
     with open_floor(engine, configuration) as admin:
@@ -137,7 +150,7 @@ def _database(engine: str, suffix: str) -> Iterator[Configuration]:
             yield {**configuration, "NAME": name}
         finally:
             _close_all()
-            admin.execute(f"DROP DATABASE {name}{' WITH (FORCE)' if engine == 'postgresql' else ''}")
+            admin.execute(f"DROP DATABASE {name}{'' if engine == 'mariadb' else ' WITH (FORCE)'}")
 
 
 @contextmanager
@@ -180,5 +193,6 @@ def _mariadb(configuration: Configuration) -> Iterator[Floor]:
 _OPEN: dict[str, Callable[[Configuration], AbstractContextManager[Floor]]] = {
     "sqlite": _sqlite,
     "postgresql": _postgresql,
+    "prepared": _postgresql,
     "mariadb": _mariadb,
 }

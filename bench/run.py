@@ -67,7 +67,8 @@ class _Run:
                     yield row.name
                     self.report.rows.append(RowResult(engine, row, _measured(row, load, self._task.budget)))
         for name in wanted:
-            if name not in ROWS and (name != scale.NAME or engine == "postgresql"):
+            # What is weighed, and how a page's time divides, does not depend on who prepares statements.
+            if name not in ROWS and engine != "prepared" and (name != scale.NAME or engine == "postgresql"):
                 yield name
                 with self._database(engine) as database:
                     self._measure_other(name, database)

@@ -62,7 +62,7 @@ def row(
     least_rounds: int = 15,
 ) -> Callable[[Any], Any]:
     """Add a row to the table. MariaDB is held to SQLite's limits: there, too, a save is more than a statement."""
-    limits = {"postgresql": postgresql, "sqlite": sqlite, "mariadb": sqlite}
+    limits = {"postgresql": postgresql, "prepared": postgresql, "sqlite": sqlite, "mariadb": sqlite}
 
     def add(pair: Callable[[Workload], Pair]) -> Callable[[Workload], Pair]:
         ROWS[name] = Row(name, title, through, limits, pair, data, least_rounds)

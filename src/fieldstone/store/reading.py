@@ -31,11 +31,11 @@ class Reader:
     def read(self, learner_id: int, places: Iterable[Place]) -> States:
         """What ``Store.read`` gives."""
         usages: dict[str, UsageKey] = {}
-        summaries: dict[str, UsageKey] = {}
+        summaries: dict[str, Summary] = {}
         rest: list[Preferences | UserInfo] = []
         for place in places:
             if isinstance(place, Summary):
-                summaries[key_text(place.usage_key)] = place.usage_key
+                summaries[key_text(place.usage_key)] = place
             elif isinstance(place, Preferences | UserInfo):
                 rest.append(place)
             else:
@@ -85,18 +85,18 @@ class Reader:
             state = State(from_text(fields), to_datetime(modified), revision, grade, max_grade, done)
             states.add(usages[text], text, state)
 
-    def _read_summaries(self, cursor: CursorWrapper, usages: Mapping[str, UsageKey], states: States) -> None:
-        ids = KeyTable(USAGE, self._using).known(usages)
+    def _read_summaries(self, cursor: CursorWrapper, places: Mapping[str, Summary], states: States) -> None:
+        ids = KeyTable(USAGE, self._using).known(places)
         texts: dict[Any, str]
-        if len(ids) == len(usages):
+        if len(ids) == len(places):
             texts = {usage_id: text for text, usage_id in ids.items()}
             rows = self._engine.read_summaries(cursor, list(texts))
         else:
-            texts = {text: text for text in usages}
-            rows = self._engine.read_summaries_by_key(cursor, list(usages))
+            texts = {text: text for text in places}
+            rows = self._engine.read_summaries_by_key(cursor, list(places))
 
         def summary(told: Any) -> tuple[Place, PlaceName]:
-            return Summary(usages[texts[told]]), (Summary, texts[told])
+            return places[texts[told]], (Summary, texts[told])
 
         self._add_fields(states, rows, summary)
 

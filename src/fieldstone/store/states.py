@@ -53,18 +53,23 @@ class Receipt:
 class States(Mapping[Place, State]):
     """Places to their states; a place where nothing is stored is not in it."""
 
-    __slots__ = ("_places", "by_name")
+    __slots__ = ("_by_identity", "_places", "by_name")
 
     def __init__(self) -> None:
         self.by_name: dict[PlaceName, State] = {}  # by ``name_of``, in the order of the places
         self._places: list[Place] = []
+        # Whoever reads most often asks by the very objects that it gave: that spares their names. They are held
+        # above, so none of these ids is given to another object.
+        self._by_identity: dict[int, State] = {}
 
     def add(self, place: Place, name: PlaceName, state: State) -> None:
         self.by_name[name] = state
         self._places.append(place)
+        self._by_identity[id(place)] = state
 
     def __getitem__(self, place: Place) -> State:
-        return self.by_name[name_of(place)]
+        state = self._by_identity.get(id(place))
+        return self.by_name[name_of(place)] if state is None else state
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self._places)

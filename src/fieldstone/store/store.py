@@ -26,7 +26,7 @@ from fieldstone.store.routing import Home, alias_for_reading, home_for_history, 
 from fieldstone.store.scan import Scanned, scan
 from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USER_INFO
-from fieldstone.store.usages import intern_usages
+from fieldstone.store.usages import Ids, intern_usages
 from fieldstone.values import Fields, encode_fields
 
 TRIES = 10
@@ -184,13 +184,13 @@ def _written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: H
     tries_left = 0 if connection.in_atomic_block or not connection.get_autocommit() else TRIES - 1
     while True:
         try:
-            if not connection.in_atomic_block:
-                # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their
-                # own, they hold no lock while the save runs and are known to the process at once.
-                intern_usages(plan.keys, home.states)
+            # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their own,
+            # they hold no lock while the save runs and are known to the process at once.
+            ids = {} if connection.in_atomic_block else intern_usages(plan.keys, home.states)
             with _whole(plan, home.states, expected or write.token), connection.cursor() as cursor:
-                receipt = Receipt(_write(cursor, plan, write, home.states))
-                _check_token(write, plan, receipt.states, home)
+                ids = ids or intern_usages(plan.keys, home.states)
+                receipt = Receipt(_write(cursor, plan, write, home.states, ids))
+                _check_token(write, plan, receipt.states, home, ids)
                 _check_revisions(expected, receipt)
             return receipt
         except OperationalError as error:
@@ -208,9 +208,8 @@ def _whole(plan: Plan, using: str, checked: object) -> AbstractContextManager[An
     return transaction.atomic(using)
 
 
-def _write(cursor: CursorWrapper, plan: Plan, write: Write, using: str) -> States:
+def _write(cursor: CursorWrapper, plan: Plan, write: Write, using: str, ids: Ids) -> States:
     engine, states, learner_id = engine_of(connections[using]), States(), write.learner_id
-    ids = intern_usages(plan.keys, using)
     if plan.states:
         # Sorted: two saves of the same blocks lock their rows in the same order and cannot deadlock.
         rows = sorted(
@@ -236,11 +235,10 @@ class _RepeatedError(Exception):
     """The save had been written before."""
 
 
-def _check_token(write: Write, plan: Plan, states: States, home: Home) -> None:
+def _check_token(write: Write, plan: Plan, states: States, home: Home, ids: Ids) -> None:
     """Raises ``_RepeatedError``, which rolls this try back."""
     if write.token is None or not plan.states:
         return
-    ids = intern_usages(plan.keys, home.states)
     saved = {ids[text]: states.by_name[text].revision or 0 for text in plan.states}
     if History(home).is_repeated(write.learner_id, write.token, saved):
         raise _RepeatedError

@@ -71,7 +71,8 @@ class Engine(ABC):
 
     def to_datetime(self, stored: Any) -> datetime:
         """A moment, aware and in UTC, from what the driver gave."""
-        return aware(datetime.fromisoformat(stored))
+        moment = datetime.fromisoformat(stored)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
     def moment(self, at: datetime) -> Any:
         """A moment as the driver takes it. As text: mysqlclient would cut a datetime to seconds."""
@@ -302,8 +303,3 @@ _ROWS_PER_INSERT = 5_000  # SQLite takes 32,766 parameters a statement
 def marks(rows: Sequence[tuple[Any, ...]]) -> str:
     """Placeholders for rows of parameters: ``(%s, %s), (%s, %s)``."""
     return ", ".join(["(" + ", ".join(["%s"] * len(rows[0])) + ")"] * len(rows))
-
-
-def aware(moment: datetime) -> datetime:
-    """The moment in UTC, whether the driver marked it so or not."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, aware, marks
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, marks
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, USAGE
 
 
@@ -104,7 +104,7 @@ class PostgreSQL(Engine):
         )
 
     def to_datetime(self, stored: Any) -> datetime:
-        return aware(stored)
+        return stored.replace(tzinfo=UTC)  # type: ignore[no-any-return]  # a datetime: see ``time``
 
     def moment(self, at: datetime) -> Any:
         return at
