@@ -43,6 +43,14 @@ ROOM = 4_000
 
 _room = threading.Lock()
 _compact = json.JSONEncoder(separators=(",", ":"))
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    str: json.encoder.encode_basestring_ascii,
+    int: int.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): lambda _: "null",
+}
+"""What ``json`` does with the commonest values, without the encoder that it builds for each."""
+
 _scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]  # a C function
 
 
@@ -52,6 +60,9 @@ def encode_value(value: Any) -> str:
     Raises ``TypeError``, ``ValueError`` or ``RecursionError`` where ``json`` does; ``encode_changes`` names the
     place and the field.
     """
+    write = _SCALARS.get(type(value))
+    if write is not None:
+        return write(value)
     if _has_named_tuple(value):
         value = _with_names(value)
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import RFC_4122, UUID
 
 from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
@@ -187,9 +188,9 @@ def _written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: H
             # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their own,
             # they hold no lock while the save runs and are known to the process at once.
             ids = {} if connection.in_atomic_block else intern_usages(plan.keys, home.states)
-            with _whole(plan, home.states, expected or write.token), connection.cursor() as cursor:
+            with _whole(plan, connection, expected or write.token), connection.cursor() as cursor:
                 ids = ids or intern_usages(plan.keys, home.states)
-                receipt = Receipt(_write(cursor, plan, write, home.states, ids))
+                receipt = Receipt(_write(cursor, plan, write, connection, ids))
                 _check_token(write, plan, receipt.states, home, ids)
                 _check_revisions(expected, receipt)
             return receipt
@@ -200,16 +201,15 @@ def _written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: H
             tries_left -= 1
 
 
-def _whole(plan: Plan, using: str, checked: object) -> AbstractContextManager[Any]:
+def _whole(plan: Plan, connection: BaseDatabaseWrapper, checked: object) -> AbstractContextManager[Any]:
     """A transaction around the save, unless it is one statement that no check can undo."""
-    connection = connections[using]
     if plan.statements(engine_of(connection)) == 1 and not checked and not connection.in_atomic_block:
         return nullcontext()
-    return transaction.atomic(using)
+    return transaction.atomic(connection.alias)
 
 
-def _write(cursor: CursorWrapper, plan: Plan, write: Write, using: str, ids: Ids) -> States:
-    engine, states, learner_id = engine_of(connections[using]), States(), write.learner_id
+def _write(cursor: CursorWrapper, plan: Plan, write: Write, connection: BaseDatabaseWrapper, ids: Ids) -> States:
+    engine, states, learner_id = engine_of(connection), States(), write.learner_id
     if plan.states:
         # Sorted: two saves of the same blocks lock their rows in the same order and cannot deadlock.
         rows = sorted(
@@ -219,7 +219,7 @@ def _write(cursor: CursorWrapper, plan: Plan, write: Write, using: str, ids: Ids
         saved = engine.save_states(cursor, write, rows)
         if plan.cleared:
             saved = engine.clear_grades(cursor, write, saved, [ids[text] for text in plan.cleared])
-        Reader(using).add_states(states, plan.keys, {ids[text]: text for text in plan.states}, saved)
+        Reader(connection.alias).add_states(states, plan.keys, {ids[text]: text for text in plan.states}, saved)
     for table, places in (
         (SUMMARY, {(ids[text],): fields for text, fields in plan.summaries.items()}),
         (PREFERENCES, {(learner_id, block_type): fields for block_type, fields in plan.preferences.items()}),
