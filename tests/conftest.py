@@ -13,8 +13,8 @@ from opaque_keys.edx.locator import CourseLocator
 from fieldstone.store.store import Store
 from fieldstone.store.usages import forget_all
 
-ENGINES = ["default", "postgresql", "mariadb"]
-"""The database aliases that the contract suites run on; ``default`` is SQLite."""
+ENGINES = ["default", "postgresql", "prepared", "mariadb"]
+"""The database aliases that the contract suites run on; ``default`` is SQLite, ``prepared`` PostgreSQL again."""
 
 COURSE = CourseLocator("Org", "Course", "Run")
 
@@ -53,12 +53,17 @@ def learner(alias: str) -> int:
 STORE_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.store"]
 
 
-def each_engine(test):
-    """Run a test on every engine, with real transactions; after it only that engine and the store are emptied."""
+def _on(aliases):
+    """Run a test on each alias, with real transactions; after it only that one and the store are emptied."""
     cases = [
         pytest.param(
             alias, marks=pytest.mark.django_db(transaction=True, databases=[alias], available_apps=STORE_APPS)
         )
-        for alias in ENGINES
+        for alias in aliases
     ]
-    return pytest.mark.parametrize("alias", cases, indirect=True)(test)
+    return pytest.mark.parametrize("alias", cases, indirect=True)
+
+
+each_engine = _on(ENGINES)
+each_server = _on([alias for alias in ENGINES if alias != "prepared"])
+"""For faults of the servers themselves: of PostgreSQL once."""

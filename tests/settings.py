@@ -47,6 +47,10 @@ if "FIELDSTONE_POSTGRESQL_URL" in os.environ:
     POSTGRESQL = on_server("postgresql", "FIELDSTONE_POSTGRESQL_URL", "postgres")
     DATABASES["postgresql"] = tested(POSTGRESQL, "fieldstone_tests_{}")
     DATABASES["postgresql_history"] = tested(POSTGRESQL, "fieldstone_tests_{}_history")
+    # As docs/reference/settings.md recommends it: parameters are bound on the server, whose typing is stricter.
+    PREPARED = {**POSTGRESQL, "OPTIONS": {"server_side_binding": True, "prepare_threshold": 2}}
+    DATABASES["prepared"] = tested(PREPARED, "fieldstone_tests_{}_prepared")
+    DATABASES["prepared_history"] = tested(PREPARED, "fieldstone_tests_{}_prepared_history")
 # mysqlclient has to be compiled, so an environment may be without it (scripts/mysql_driver.py).
 if "FIELDSTONE_MARIADB_URL" in os.environ and importlib.util.find_spec("MySQLdb"):
     MARIADB = on_server("mysql", "FIELDSTONE_MARIADB_URL", "mysql")

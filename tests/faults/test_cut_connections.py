@@ -8,7 +8,7 @@ import pytest
 from django.db import Error, connections, transaction
 
 from fieldstone.store.usages import forget_all
-from tests.conftest import each_engine
+from tests.conftest import each_server
 from tests.engines.writer import block
 from tests.faults import marked
 from tests.faults.elsewhere import leading_elsewhere
@@ -38,7 +38,7 @@ def save(store, learner, whole):
         marked.save_marker(store, learner, f"of {learner}", new=[block(f"new{learner}")])
 
 
-@each_engine
+@each_server
 @pytest.mark.parametrize("whole", [False, True], ids=["alone", "in the caller's transaction"])
 @pytest.mark.parametrize("answered", [False, True], ids=["before the server hears", "before its answer comes"])
 def test_a_save_cut_at_any_turn_raises_and_is_written_once_when_tried_again(

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.db import Error, connections
 
-from tests.conftest import each_engine
+from tests.conftest import each_server
 from tests.faults import marked
 from tests.faults.elsewhere import leading_elsewhere
 from tests.faults.instance import serving
@@ -75,7 +75,7 @@ def save_until_full(store, learner, draw, tried):
     pytest.fail(f"the disk is not full after {AT_MOST} saves")
 
 
-@each_engine
+@each_server
 @pytest.mark.parametrize("small_disk", [DISKS], indirect=True)
 def test_saves_on_a_full_disk_raise_and_go_on_once_there_is_space(store, learner, alias, instance, small_disk):
     draw, tried, acknowledged = random.Random(7), {}, []

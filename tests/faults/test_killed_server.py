@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connections
 
-from tests.conftest import each_engine
+from tests.conftest import each_server
 from tests.engines.writer import Event, Writers
 from tests.faults import marked
 from tests.faults.instance import serving
@@ -33,7 +33,7 @@ def progress(writer):
     return told
 
 
-@each_engine
+@each_server
 def test_saves_tried_again_after_a_killed_server_are_back_are_all_there_once(store, learner, alias, instance):
     stop, told = Event(), []
     with Writers(alias) as writers:

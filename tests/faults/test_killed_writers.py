@@ -9,7 +9,7 @@ import time
 from django.conf import settings
 from django.db import connections
 
-from tests.conftest import ENGINES, each_engine
+from tests.conftest import ENGINES, each_server
 from tests.engines.writer import Writers, block
 from tests.faults import marked
 from tests.faults.marked import SAVED, TRIED
@@ -58,7 +58,7 @@ def killed_at_random(alias, learner, draw, number):
     return told
 
 
-@each_engine
+@each_server
 def test_processes_killed_at_any_moment_leave_whole_saves_only(store, learner, alias):
     """Every other one's last save is tried again at once, while the server may still be busy with it."""
     seed = int(os.environ.get("FIELDSTONE_SEED") or random.randrange(2**32))
