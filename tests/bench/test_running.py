@@ -13,6 +13,9 @@ from bench.databases import ENGINES, available
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# It takes ten seconds even on SQLite alone, which the run without servers has not got.
+pytestmark = pytest.mark.skipif(available() == ["sqlite"], reason="`make test` tries the benchmark")
+
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.browser.server import COMMAND, environment
+
+# A tier of its own, as the browser's tests: each starts the whole workbench.
+pytestmark = pytest.mark.skipif("FIELDSTONE_CHROMIUM" not in os.environ, reason="`make test` tries the command")
 
 CHAPTER = '<course org="Org" course="Course" url_name="run">\n  <chapter url_name="one"/>\n</course>\n'
 

@@ -35,7 +35,7 @@ from fieldstone.store.verify import Verification, part_of
 from tests.conftest import each_engine
 from tests.strategies import field_names, json_values
 
-EXAMPLES = int(os.environ.get("FIELDSTONE_EXAMPLES") or (120 if os.environ.get("CI") else 80))
+EXAMPLES = int(os.environ.get("FIELDSTONE_EXAMPLES") or (120 if os.environ.get("CI") else 50))
 BLOCKS = range(4)
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
