@@ -44,7 +44,7 @@ class Engine(ABC):
     """The statements of one database engine."""
 
     statements_to_save_states: ClassVar[int]
-    """How many statements ``save_states`` runs: a save that is one statement needs no transaction around it."""
+    """How many statements ``save_states`` runs at least: a save that is one needs no transaction around it."""
 
     time: ClassVar[str]
     """The expression that reads a column of times, as a format string: past Django's own slow conversion."""

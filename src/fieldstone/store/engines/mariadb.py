@@ -38,7 +38,7 @@ class MariaDB(Engine):
 
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
         moment = self.moment(write.at)
-        # Row locks are taken in the order of the rows, which is sorted: see Store._write.
+        # Row locks are taken in the order of the rows, which is sorted: see store.py.
         written = [
             (write.learner_id, usage_id, _with_emptied(delta), *grades, moment, moment, 1, "na")
             for usage_id, delta, *grades in rows

@@ -41,7 +41,7 @@ class PostgreSQL(Engine):
 
     # The column is text, since reading jsonb costs twice as much (docs/decisions/0005-text-columns.md).
     # `||` and jsonb_strip_nulls look only at the top level here, since every value is a string: an exact replace.
-    # Row locks are taken in the order of the arrays, which is sorted: see Store._write.
+    # Row locks are taken in the order of the arrays, which is sorted: see store.py.
     # The history is of the rows that were really written, so their revisions are those of this very save.
     _SAVE = f"""
         WITH saved AS (
