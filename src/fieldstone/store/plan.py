@@ -44,6 +44,11 @@ class Plan:
     def __bool__(self) -> bool:
         return bool(self.states or self.field_tables())
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether anything in it is of one learner."""
+        return bool(self.states or self.preferences or self.user_info or not self.summaries)
+
     def field_tables(self) -> list[Mapping[str, Encoded]]:
         """The changes of each scope with a row per field that is touched."""
         return [table for table in (self.summaries, self.preferences, {"": self.user_info}) if any(table.values())]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import connections
@@ -17,6 +19,39 @@ from fieldstone.store.usages import KeyTable
 from fieldstone.values import Fields
 
 
+@dataclass(slots=True)
+class Wanted:
+    """Places, sorted by the table that they are in; usage keys by their ``key_text``.
+
+    ``Store.read`` makes one of the places that it is given. Who has the texts already makes it himself.
+    """
+
+    usages: dict[str, UsageKey] = field(default_factory=dict)
+    summaries: dict[str, UsageKey] = field(default_factory=dict)
+    preferences: set[str] = field(default_factory=set)  # block types
+    user_info: bool = False
+
+    @classmethod
+    def of(cls, places: Iterable[Place]) -> Wanted:
+        """Raises ``InvalidPlaceError``."""
+        wanted = cls()
+        for place in places:
+            if isinstance(place, Summary):
+                wanted.summaries[key_text(place.usage_key)] = place.usage_key
+            elif isinstance(place, Preferences):
+                wanted.preferences.add(place.block_type)
+            elif isinstance(place, UserInfo):
+                wanted.user_info = True
+            else:
+                wanted.usages[key_text(place)] = place
+        return wanted
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether any of it is of one learner."""
+        return bool(self.usages or self.preferences or self.user_info or not self.summaries)
+
+
 class Reader:
     """Puts the rows of an alias together as states.
 
@@ -28,31 +63,19 @@ class Reader:
         self._using = using
         self._engine = engine_of(connections[using])
 
-    def read(self, learner_id: int, places: Iterable[Place]) -> States:
+    def read(self, learner_id: int, wanted: Wanted) -> States:
         """What ``Store.read`` gives."""
-        usages: dict[str, UsageKey] = {}
-        summaries: dict[str, Summary] = {}
-        rest: list[Preferences | UserInfo] = []
-        for place in places:
-            if isinstance(place, Summary):
-                summaries[key_text(place.usage_key)] = place
-            elif isinstance(place, Preferences | UserInfo):
-                rest.append(place)
-            else:
-                usages[key_text(place)] = place
         states = States()
         with connections[self._using].cursor() as cursor:
-            if usages:
-                self._read_states(cursor, learner_id, usages, states)
-            if summaries:
-                self._read_summaries(cursor, summaries, states)
-            block_types = {place.block_type for place in rest if isinstance(place, Preferences)}
-            if block_types:
-                rows = self._engine.read_fields(
-                    cursor, PREFERENCES, [(learner_id, t) for t in sorted(block_types)]
-                )
+            if wanted.usages:
+                self._read_states(cursor, learner_id, wanted.usages, states)
+            if wanted.summaries:
+                self._read_summaries(cursor, wanted.summaries, states)
+            if wanted.preferences:
+                places = [(learner_id, block_type) for block_type in sorted(wanted.preferences)]
+                rows = self._engine.read_fields(cursor, PREFERENCES, places)
                 self._add_fields(states, (row[1:] for row in rows), _preferences)
-            if any(isinstance(place, UserInfo) for place in rest):
+            if wanted.user_info:
                 rows = self._engine.read_fields(cursor, USER_INFO, [(learner_id,)])
                 self._add_fields(states, rows, _user_info)
         return states
@@ -85,18 +108,19 @@ class Reader:
             state = State(from_text(fields), to_datetime(modified), revision, grade, max_grade, done)
             states.add(usages[text], text, state)
 
-    def _read_summaries(self, cursor: CursorWrapper, places: Mapping[str, Summary], states: States) -> None:
-        ids = KeyTable(USAGE, self._using).known(places)
+    def _read_summaries(self, cursor: CursorWrapper, usages: Mapping[str, UsageKey], states: States) -> None:
+        ids = KeyTable(USAGE, self._using).known(usages)
         texts: dict[Any, str]
-        if len(ids) == len(places):
+        if len(ids) == len(usages):
             texts = {usage_id: text for text, usage_id in ids.items()}
             rows = self._engine.read_summaries(cursor, list(texts))
         else:
-            texts = {text: text for text in places}
-            rows = self._engine.read_summaries_by_key(cursor, list(places))
+            texts = {text: text for text in usages}
+            rows = self._engine.read_summaries_by_key(cursor, list(usages))
 
         def summary(told: Any) -> tuple[Place, PlaceName]:
-            return places[texts[told]], (Summary, texts[told])
+            text = texts[told]
+            return Summary(usages[text]), (Summary, text)
 
         self._add_fields(states, rows, summary)
 
@@ -107,15 +131,16 @@ class Reader:
         place_of: Callable[[Any], tuple[Place, PlaceName]],
     ) -> None:
         """Put rows of ``(what tells the place, field name, value, modified)`` together, a state per place."""
-        found: dict[Any, tuple[dict[str, str], list[Any]]] = {}
+        found: dict[Any, tuple[dict[str, str], dict[str, datetime]]] = {}
+        to_datetime = self._engine.to_datetime
         for place, name, value, modified in rows:
             if place not in found:
-                found[place] = {}, []
+                found[place] = {}, {}
             fields, times = found[place]
             fields[name] = value
-            times.append(modified)
+            times[name] = to_datetime(modified)
         for place, (fields, times) in found.items():
-            states.add(*place_of(place), State(Fields(fields), self._engine.to_datetime(max(times))))
+            states.add(*place_of(place), State(Fields(fields), max(times.values()), times=times))
 
 
 def _preferences(block_type: str) -> tuple[Place, PlaceName]:

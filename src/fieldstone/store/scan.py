@@ -8,15 +8,13 @@ from beginning to end comes once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connections
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
-from fieldstone.errors import InvalidPlaceError
 from fieldstone.store.engines import engine_of
-from fieldstone.store.places import key_text
+from fieldstone.store.places import context_text, key_text, parse_key
 from fieldstone.store.states import State
 from fieldstone.store.tables import CONTEXT, LOWEST_ID, USAGE
 from fieldstone.values import Fields
@@ -33,12 +31,7 @@ class Scanned(NamedTuple):
     @property
     def usage_key(self) -> UsageKey:
         """The usage key, parsed when it is asked for."""
-        return _parsed(self.key)
-
-
-@lru_cache(maxsize=64)  # rows come usage by usage: each key is parsed once, however many learners it has
-def _parsed(key: str) -> UsageKey:
-    return UsageKey.from_string(key)
+        return parse_key(self.key)
 
 
 def scan(
@@ -53,9 +46,7 @@ def scan(
     if usage_key is not None:
         key = key_text(usage_key)
         return rows.of_key(key, usage_key.block_type) if block_type in (None, usage_key.block_type) else iter(())
-    if not isinstance(context, LearningContextKey):
-        raise InvalidPlaceError(f"{context!r} is no learning context: CourseKey.from_string parses text.")
-    return rows.of_context(str(context), block_type)
+    return rows.of_context(context_text(context), block_type)
 
 
 class _Rows:

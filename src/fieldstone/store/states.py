@@ -30,6 +30,7 @@ class State(NamedTuple):
     grade: float | None = None
     max_grade: float | None = None
     done: str = "na"
+    times: Mapping[str, datetime] | None = None  # of each field's last save, where there is a row per field
 
 
 class Revision(NamedTuple):
@@ -47,6 +48,7 @@ class Receipt:
     """Proof of a save: it is committed, or will be with the caller's own transaction."""
 
     states: States  # every saved user_state, merged with what other writers had saved
+    at: datetime  # when it was saved, by the store's clock
     repeated: bool = False  # the save had been written before under its token, and was not written again
 
 

@@ -22,13 +22,16 @@ from fieldstone.store.history import History, changes_between
 from fieldstone.store.outbox import move_after_commit
 from fieldstone.store.places import Place, key_text
 from fieldstone.store.plan import Plan
-from fieldstone.store.reading import Reader
+from fieldstone.store.reading import Reader, Wanted
 from fieldstone.store.routing import Home, alias_for_reading, home_for_history, home_for_writing
 from fieldstone.store.scan import Scanned, scan
 from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USER_INFO
 from fieldstone.store.usages import Ids, intern_usages
 from fieldstone.values import Fields, encode_fields
+
+NOBODY = 0
+"""The learner of a call that concerns none."""
 
 TRIES = 10
 """How often a save is tried that deadlocks whatever it does (``Engine.is_deadlock``)."""
@@ -59,9 +62,14 @@ class Store(AsyncCalls):
 
     # Reading
 
-    def read(self, learner: Any, places: Iterable[Place]) -> States:
-        """The states of one learner at these places; at most one query a scope, whatever the number of places."""
-        return Reader(alias_for_reading(self._using)).read(_learner_id(learner), places)
+    def read(self, learner: Any, places: Iterable[Place] | Wanted) -> States:
+        """The states of one learner at these places; at most one query a scope, whatever the number of places.
+
+        Of ``Summary`` alone anybody may ask: then the learner may be ``None``.
+        """
+        wanted = places if isinstance(places, Wanted) else Wanted.of(places)
+        learner_id = _learner_id(learner) if wanted.is_personal else NOBODY
+        return Reader(alias_for_reading(self._using)).read(learner_id, wanted)
 
     # Saving
 
@@ -93,22 +101,26 @@ class Store(AsyncCalls):
         ``user_state``, so a save that has none is written again, with the same values, and so is one whose
         revisions are no longer kept. Where history is on an alias of its own, that alias is asked too.
 
+        Fields of ``Summary`` alone are nobody's: for those the learner may be ``None``.
+
         Raises ``InvalidLearnerError``, ``InvalidPlaceError``, ``InvalidValueError`` or ``InvalidTokenError``
         before anything is written.
         """
         plan = Plan.of(changes, grades or {})
         actor_id = None if actor is None else _learner_id(actor)
-        write = Write(_learner_id(learner), self._clock(), actor_id, origin[:ORIGIN_LENGTH], token)
+        learner_id = _learner_id(learner) if plan.is_personal or learner is not None else NOBODY
+        write = Write(learner_id, self._clock(), actor_id, origin[:ORIGIN_LENGTH], token)
         _check_expected(expected or {}, plan)
         _check_form(token)
         if not plan:
-            return Receipt(States())
+            return Receipt(States(), write.at)
         home = home_for_writing(self._using)
         try:
             receipt = _written(plan, write, expected or {}, home)
         except _RepeatedError:
             reader = Reader(home.states)
-            return Receipt(reader.read(write.learner_id, [plan.keys[text] for text in plan.states]), repeated=True)
+            wanted = Wanted(usages={text: plan.keys[text] for text in plan.states})
+            return Receipt(reader.read(write.learner_id, wanted), write.at, repeated=True)
         if home.is_divided and plan.states:
             move_after_commit(home, write.learner_id)
         return receipt
@@ -169,7 +181,7 @@ class Store(AsyncCalls):
         """
         home = home_for_writing(self._using)
         wanted = History(home).at_revision(_learner_id(learner), usage_key, revision)
-        current = Reader(home.states).read(_learner_id(learner), [usage_key])[usage_key]
+        current = Reader(home.states).read(_learner_id(learner), Wanted.of([usage_key]))[usage_key]
         changes = changes_between(current.fields, wanted.fields)
         had, has = Grade(wanted.grade, wanted.max_grade), Grade(current.grade, current.max_grade)
         grades = {usage_key: had} if had != has else {}
@@ -190,7 +202,7 @@ def _written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: H
             ids = {} if connection.in_atomic_block else intern_usages(plan.keys, home.states)
             with _whole(plan, connection, expected or write.token), connection.cursor() as cursor:
                 ids = ids or intern_usages(plan.keys, home.states)
-                receipt = Receipt(_write(cursor, plan, write, connection, ids))
+                receipt = Receipt(_write(cursor, plan, write, connection, ids), write.at)
                 _check_token(write, plan, receipt.states, home, ids)
                 _check_revisions(expected, receipt)
             return receipt

@@ -14,6 +14,7 @@ from django.db import connections, transaction
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.store.engines import engine_of
+from fieldstone.store.places import context_text
 from fieldstone.store.tables import CONTEXT, USAGE
 
 Ids = dict[str, int]
@@ -91,7 +92,7 @@ def intern_usages(keys: Mapping[str, UsageKey], using: str) -> Ids:
     found = table.known(keys)
     if found.keys() >= keys.keys():
         return found
-    contexts = {text: str(key.context_key) for text, key in keys.items() if text not in found}
+    contexts = {text: context_text(key.context_key) for text, key in keys.items() if text not in found}
     context_ids = KeyTable(CONTEXT, using).intern(dict.fromkeys(contexts.values(), ()), ())
     return found | table.intern(
         {text: (context_ids[context], keys[text].block_type) for text, context in contexts.items()},
