@@ -25,6 +25,7 @@ from asgiref.sync import sync_to_async
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
 from fieldstone.store.places import Place
+from fieldstone.store.reading import Wanted
 from fieldstone.store.scan import Scanned
 from fieldstone.store.states import Grade, Receipt, Revision, State, States
 
@@ -43,7 +44,7 @@ class Calls(Protocol):
 class AsyncCalls:
     """Mixed into ``Store``."""
 
-    async def aread(self: Calls, learner: Any, places: Iterable[Place]) -> States:
+    async def aread(self: Calls, learner: Any, places: Iterable[Place] | Wanted) -> States:
         return await sync_to_async(self.read)(learner, places)
 
     async def asave(

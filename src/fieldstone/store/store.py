@@ -214,9 +214,12 @@ def _written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: H
 
 
 def _whole(plan: Plan, connection: BaseDatabaseWrapper, checked: object) -> AbstractContextManager[Any]:
-    """A transaction around the save, unless it is one statement that no check can undo."""
-    if plan.statements(engine_of(connection)) == 1 and not checked and not connection.in_atomic_block:
-        return nullcontext()
+    """A transaction around the save, or a savepoint, unless it is one statement that no check can undo."""
+    if plan.statements(engine_of(connection)) == 1 and not checked:
+        # Of a state's save within a caller's transaction a failure must leave that transaction usable. A field of
+        # the other scopes is as cheap there as any row that Django saves: it fails as that does, too.
+        if not (connection.in_atomic_block and plan.states):
+            return nullcontext()
     return transaction.atomic(connection.alias)
 
 
