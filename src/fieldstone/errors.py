@@ -161,3 +161,15 @@ class CrossLearnerError(FieldstoneError, PermissionDenied, AssertionError):
 
 class ReadOnlyError(FieldstoneError):
     """A write to field data that was made read-only. Nothing has been written."""
+
+
+class InvalidWriteError(FieldstoneError):
+    """A write to a field that only the course's author writes. Nothing has been written."""
+
+    def __init__(self, field: object, scope: object) -> None:
+        super().__init__(
+            f"Field {field!r} is of scope {scope}, which belongs to the course's author: it cannot be written,"
+            " and nothing was."
+        )
+        self.field = field
+        self.scope = scope

@@ -27,11 +27,12 @@ from fieldstone.store import DELETED, Grade, Store, outbox
 from fieldstone.store.engines.walk import Part
 from fieldstone.store.models import StudentModule, StudentModuleHistory
 from fieldstone.store.outbox import sweep
+from fieldstone.store.parts import part_of
 from fieldstone.store.retention import Limits, Trimming
 from fieldstone.store.routing import Home
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY
 from fieldstone.store.usages import forget_all
-from fieldstone.store.verify import Verification, part_of
+from fieldstone.store.verify import Verification
 from tests.conftest import COURSE, usage
 from tests.engines.routers import Divided, each_engine_with_two_databases, refusing, run_all, without_history_table
 

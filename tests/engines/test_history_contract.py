@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fieldstone.errors import ConflictError, DamagedHistoryError, InvalidPlaceError, NoSuchRevisionError
-from fieldstone.store import DELETED, Store, UserInfo
+from fieldstone.store import DELETED, Grade, Store, UserInfo
+from fieldstone.store.engines.history import HistoryTable
 from fieldstone.store.models import StudentModule, StudentModuleHistory
+from fieldstone.store.retention import Limits, Trimming
+from fieldstone.store.routing import Home, home_for_writing
 from fieldstone.store.tables import SNAPSHOT_EVERY
-from fieldstone.store.usages import forget_all
+from fieldstone.store.usages import find_usage, forget_all
 from tests.conftest import each_engine, usage
+from tests.engines.routers import Divided, each_engine_with_two_databases
 from tests.strategies import field_names, json_values
 
 A, B = usage("a"), usage("b")
@@ -172,6 +179,96 @@ def test_every_revision_of_any_saves_is_what_a_dict_was(store, learner, saves):
             now = store.read(learner, [A])[A]
             assert repr(sorted(now.fields.items())) == repr(sorted(expected.items()))
         transaction.set_rollback(True, using=store.using)
+
+
+# Every state
+
+
+def dicts_of(states):
+    return [dict(state.fields) for state in states]
+
+
+@each_engine
+def test_the_states_after_every_save_are_those_as_of_every_revision(store, learner):
+    """Grades and times among them, across snapshots, latest first."""
+    for number in range(2 * SNAPSHOT_EVERY + 5):
+        changes = {f"f{number % 7}": number, f"f{(number + 3) % 7}": DELETED}
+        store.save(learner, {A: changes}, grades={A: Grade(number, 200)} if number % 3 else {})
+    states = store.states(learner, A)
+    assert [state.revision for state in states] == list(range(2 * SNAPSHOT_EVERY + 5, 0, -1))
+    for state in states:
+        same = store.at(learner, A, revision=state.revision)
+        assert dict(state.fields) == dict(same.fields)
+        assert state._replace(fields=None) == same._replace(fields=None)
+    assert [state.modified for state in states] == [revision.at for revision in store.history(learner, A)]
+
+
+@each_engine
+def test_the_states_of_what_was_never_saved(store, learner):
+    assert store.states(learner, A) == []
+    store.save(learner, {A: {"x": 1}})
+    assert store.states(learner, B) == store.states(learner + 1, A) == []
+
+
+@each_engine
+def test_the_states_cost_no_more_queries_than_the_history(store, learner, alias):
+    for number in range(SNAPSHOT_EVERY + 1):
+        store.save(learner, {A: {"x": number}})
+    forget_all()
+    for expected in (2, 1):
+        with CaptureQueriesContext(connections[alias]) as queries:
+            assert len(store.states(learner, A)) == SNAPSHOT_EVERY + 1
+        assert len(queries) == expected
+
+
+@each_engine
+def test_the_states_of_a_trimmed_history_are_those_that_are_kept(store, learner, alias):
+    for number in range(5):
+        store.save(learner, {A: {"x": number, f"f{number}": 1}})
+    expected = dicts_of(store.states(learner, A))[:3]
+    for _ in Trimming(home_for_writing(alias), Limits(revisions=3, days=None), timezone.now()).batches():
+        pass
+    assert len(store.history(learner, A)) == 3
+    assert dicts_of(store.states(learner, A)) == expected
+
+
+@each_engine
+def test_states_that_revisions_are_missing_for_are_an_error_and_no_other_states(store, learner, alias):
+    for number in range(SNAPSHOT_EVERY + 1):
+        store.save(learner, {A: {f"x{number}": 1}})
+    rows = StudentModuleHistory.objects.using(alias)
+    rows.filter(revision=SNAPSHOT_EVERY - 1).delete()  # only what has a snapshot comes after it
+    assert len(store.states(learner, A)) == SNAPSHOT_EVERY
+    rows.filter(revision=2).delete()
+    with pytest.raises(DamagedHistoryError, match=f"revision 3 of learner {learner}.*fieldstone_verify"):
+        store.states(learner, A)
+
+
+@each_engine_with_two_databases
+def test_the_states_of_a_history_on_two_aliases(store, learner, alias, settings):
+    """Some revisions moved, one still beside the states, and one in both, as a crash leaves it."""
+    home = Home(alias, f"{alias}_history")
+    settings.DATABASE_ROUTERS = [Divided(home)]
+    for number in range(4):
+        store.save(learner, {A: {"x": number, f"f{number}": 1}})
+    outbox, moved = HistoryTable(home.states), HistoryTable(home.history)
+    rows = moved.read_all(learner, find_usage(str(A), alias))
+    outbox.add(rows[1:3])
+    moved.remove([rows[2].key])
+    here, there = (CaptureQueriesContext(connections[name]) for name in home)
+    with here, there:
+        states = store.states(learner, A)
+    assert (len(here), len(there)) == (1, 1)
+    assert [(state.fields["x"], len(state.fields)) for state in states] == [(3, 5), (2, 4), (1, 3), (0, 2)]
+
+
+@each_engine
+def test_the_states_for_coroutines_are_the_same(store, learner):
+    store.save(learner, {A: {"x": 1}})
+    store.save(learner, {A: {"y": 1}})
+    arguments = [list(inspect.signature(call).parameters.values()) for call in (store.states, store.astates)]
+    assert arguments[0] == arguments[1]
+    assert dicts_of(async_to_sync(store.astates)(learner, A)) == [{"x": 1, "y": 1}, {"x": 1}]
 
 
 # Expected revisions

@@ -7,7 +7,8 @@ from django.db import connections
 
 from fieldstone.store import UserInfo
 from fieldstone.store.models import LearningContext, StudentModule, Usage
-from fieldstone.store.verify import Verification, part_of
+from fieldstone.store.parts import part_of
+from fieldstone.store.verify import Verification
 from tests.conftest import each_engine
 from tests.engines import writer
 from tests.engines.test_store_contract import fields_of, replayed

@@ -29,9 +29,10 @@ from opaque_keys.edx.locator import CourseLocator
 
 from fieldstone.errors import ConflictError, InvalidValueError, NoSuchRevisionError
 from fieldstone.store import DELETED, NO_GRADE, Grade, Preferences, Store, Summary, UserInfo
+from fieldstone.store.parts import part_of
 from fieldstone.store.tables import SNAPSHOT_EVERY
 from fieldstone.store.usages import forget_all
-from fieldstone.store.verify import Verification, part_of
+from fieldstone.store.verify import Verification
 from tests.conftest import each_engine
 from tests.strategies import field_names, json_values
 

@@ -11,14 +11,16 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opaque_keys.edx.keys import CourseKey, UsageKey
 from opaque_keys.edx.locator import CourseLocator
 
 from fieldstone.errors import NothingStoredError
 from fieldstone.store import DELETED, Grade, Store
 from fieldstone.store.engines.walk import Part
 from fieldstone.store.management import progress
+from fieldstone.store.parts import part_of
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, USAGE
-from fieldstone.store.verify import Finding, Verification, part_of
+from fieldstone.store.verify import Finding, Verification
 from tests.conftest import COURSE, each_engine, usage
 from tests.engines.plans import FULL_SCAN, plans
 from tests.strategies import field_names, json_values
@@ -439,6 +441,18 @@ def test_a_part_that_is_not_there_is_not_called_clean(saved, alias, arguments, n
     status, out, error = run(alias, *arguments)
     assert (status, out) == (2, "")
     assert error == str(NothingStoredError(named, alias))
+
+
+@each_engine
+def test_an_old_usage_key_has_to_say_its_run(store, alias):
+    """As it is typed, or as it stands in the findings, or with its course beside it."""
+    key = "i4x://Org/Course/problem/x"
+    store.save(1, {UsageKey.from_string(key).map_into_course(CourseKey.from_string("Org/Course/Run")): {"x": 1}})
+    status, out, error = run(alias, "--usage", key)
+    assert (status, out) == (2, "")
+    assert error.endswith(f"name its course beside it, or put the run behind it, {key}#2014_T1.")
+    for arguments in (["--usage", f"{key}#Run"], ["--usage", key, "--context", "Org/Course/Run"]):
+        assert run(alias, *arguments)[:2] == (0, "1 states and 1 revisions read: all agree\n")
 
 
 def test_an_alias_that_is_not_there():

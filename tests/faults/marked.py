@@ -10,7 +10,8 @@ from django.db import Error, connections
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.store import Place, Preferences, Store, Summary, UserInfo
-from fieldstone.store.verify import Verification, part_of
+from fieldstone.store.parts import part_of
+from fieldstone.store.verify import Verification
 from tests.engines.writer import block, token_of
 
 BLOCKS = [block(f"marked{n}") for n in range(4)]

@@ -18,16 +18,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
-from fieldstone.store.places import Place
+from fieldstone.store.places import Place, Preferences, UserInfo
 from fieldstone.store.reading import Wanted
 from fieldstone.store.scan import Scanned
+from fieldstone.store.scan_fields import ScannedFields, ScannedSummary
 from fieldstone.store.states import Grade, Receipt, Revision, State, States
+
+Row = TypeVar("Row")
 
 
 class Calls(Protocol):
@@ -38,7 +41,10 @@ class Calls(Protocol):
     def history(self, *args: Any, **kwargs: Any) -> list[Revision]: ...
     def at(self, *args: Any, **kwargs: Any) -> State: ...
     def restore(self, *args: Any, **kwargs: Any) -> Receipt: ...
+    def states(self, *args: Any, **kwargs: Any) -> list[State]: ...
     def scan(self, *args: Any, **kwargs: Any) -> Iterator[Scanned]: ...
+    def scan_fields(self, *args: Any, **kwargs: Any) -> Iterator[ScannedFields]: ...
+    def scan_summaries(self, *args: Any, **kwargs: Any) -> Iterator[ScannedSummary]: ...
 
 
 class AsyncCalls:
@@ -64,6 +70,9 @@ class AsyncCalls:
 
     async def ahistory(self: Calls, learner: Any, usage_key: UsageKey) -> list[Revision]:
         return await sync_to_async(self.history)(learner, usage_key)
+
+    async def astates(self: Calls, learner: Any, usage_key: UsageKey) -> list[State]:
+        return await sync_to_async(self.states)(learner, usage_key)
 
     async def aat(
         self: Calls,
@@ -97,10 +106,29 @@ class AsyncCalls:
         # Begun in the thread, too: which alias is read depends on whether its connection is in a transaction.
         scan = sync_to_async(self.scan)
         rows = await scan(context=context, usage_key=usage_key, block_type=block_type, batch=batch)
-        while fetched := await sync_to_async(_next)(rows, batch):
-            for row in fetched:
-                yield row
+        async for row in _in_batches(rows, batch):
+            yield row
+
+    async def ascan_fields(
+        self: Calls, place: Preferences | UserInfo, *, batch: int = 1000
+    ) -> AsyncIterator[ScannedFields]:
+        async for row in _in_batches(await sync_to_async(self.scan_fields)(place, batch=batch), batch):
+            yield row
+
+    async def ascan_summaries(
+        self: Calls, context: LearningContextKey, *, block_type: str | None = None, batch: int = 1000
+    ) -> AsyncIterator[ScannedSummary]:
+        rows = await sync_to_async(self.scan_summaries)(context, block_type=block_type, batch=batch)
+        async for row in _in_batches(rows, batch):
+            yield row
 
 
-def _next(rows: Iterator[Scanned], size: int) -> list[Scanned]:
+async def _in_batches(rows: Iterator[Row], size: int) -> AsyncIterator[Row]:
+    """The rows, so many at a time from the thread."""
+    while fetched := await sync_to_async(_next)(rows, size):
+        for row in fetched:
+            yield row
+
+
+def _next(rows: Iterator[Row], size: int) -> list[Row]:
     return list(islice(rows, size))

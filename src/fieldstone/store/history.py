@@ -53,6 +53,19 @@ class History:
             for change in changes
         ]
 
+    def states(self, learner_id: int, usage_key: UsageKey) -> list[State]:
+        """The state after every revision that is kept, latest first."""
+        usage_id = find_usage(key_text(usage_key), self._states)
+        if usage_id is None:
+            return []
+        damaged = 0
+        for _ in self._tables:  # once more for the second table, as in ``_state``
+            rows = _together(table.read_all(learner_id, usage_id) for table in self._tables)
+            damaged = _first_without_base(rows)
+            if not damaged:
+                return _replayed(rows)[::-1]
+        raise DamagedHistoryError(usage_key, learner_id, damaged)
+
     def at_revision(self, learner_id: int, usage_key: UsageKey, revision: int) -> State:
         """The state as of a revision."""
         state, ends = self._state(learner_id, usage_key, revision)
@@ -109,11 +122,26 @@ def state_of(rows: Sequence[HistoryRow]) -> State | None:
         return None
     if rows[-1].revision - rows[0].revision != len(rows) - 1:
         return None
-    fields = Fields({})
+    return _replayed(rows)[-1]
+
+
+def _replayed(rows: Iterable[HistoryRow]) -> list[State]:
+    """The state after each of these revisions of one row, which follow from each other or have a snapshot."""
+    states, fields = [], Fields({})
     for row in rows:
         fields = fields.overlaid(json.loads(row.delta)) if row.snapshot is None else Fields.from_text(row.snapshot)
-    last = rows[-1]
-    return State(fields, last.created, last.revision, last.grade, last.max_grade)
+        states.append(State(fields, row.created, row.revision, row.grade, row.max_grade))
+    return states
+
+
+def _first_without_base(rows: Iterable[HistoryRow]) -> int:
+    """The first of these revisions that nothing is there to rebuild from; 0 if there is none."""
+    base = 0
+    for row in rows:
+        if row.snapshot is None and row.revision != base + 1:
+            return row.revision
+        base = row.revision
+    return 0
 
 
 def is_trimmed(first: HistoryRow) -> bool:

@@ -110,16 +110,3 @@ def parse_key(text: str) -> UsageKey:
         return usage_key
     block_key = usage_key.usage_key if isinstance(usage_key, AsideUsageKey) else usage_key
     return _of_block(usage_key, block_key.map_into_course(block_key.context_key.replace(run=run)))
-
-
-PlaceName: TypeAlias = str | tuple[Any, ...]
-"""What a place is looked up by: hashing a usage key itself costs more than fetching its row."""
-
-
-def name_of(place: Place) -> PlaceName:
-    """The name of a place: the text of a usage key, or the kind of the place and what it is of."""
-    if isinstance(place, Summary):
-        return Summary, key_text(place.usage_key)
-    if isinstance(place, Preferences | UserInfo):
-        return type(place), *place
-    return key_text(place)

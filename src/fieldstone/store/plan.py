@@ -14,7 +14,7 @@ from fieldstone.store.engines.base import Engine
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.store.states import NO_GRADE, Grade
 from fieldstone.store.tables import BLOCK_TYPE_LENGTH, FIELD_NAME_LENGTH
-from fieldstone.values import encode_changes
+from fieldstone.values import encode_changes, encode_fields
 
 Encoded = dict[str, str | None]
 
@@ -26,6 +26,7 @@ class Plan:
     keys: dict[str, UsageKey] = field(default_factory=dict)  # every usage key in it, by its text
     states: dict[str, Encoded] = field(default_factory=dict)
     grades: dict[str, Grade] = field(default_factory=dict)  # for some of the keys of states
+    looked_at: set[str] = field(default_factory=set)  # of those, which are looked at though no field is saved
     summaries: dict[str, Encoded] = field(default_factory=dict)
     preferences: dict[str, Encoded] = field(default_factory=dict)
     user_info: Encoded = field(default_factory=dict)
@@ -43,6 +44,19 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self.states or self.field_tables())
+
+    def add_row(self, usage_key: UsageKey, *, is_looked_at: bool) -> None:
+        """Save the row of a block in any case, though no field changes and no grade."""
+        text = key_text(usage_key)
+        self.keys[text] = usage_key
+        self.states.setdefault(text, {})
+        if is_looked_at:
+            self.looked_at.add(text)
+
+    def delta(self, text: str) -> str | None:
+        """What a save does to the fields of a state; ``None`` for a grade alone, which does not look at them."""
+        fields = self.states[text]
+        return encode_fields(fields) if fields or text in self.looked_at else None
 
     @property
     def is_personal(self) -> bool:

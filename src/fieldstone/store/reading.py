@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.db import connections
@@ -12,8 +11,8 @@ from django.db.backends.utils import CursorWrapper
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.store.engines import engine_of
-from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, key_text, name_of
-from fieldstone.store.states import State, States
+from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
+from fieldstone.store.states import RowFields, State, States
 from fieldstone.store.tables import PREFERENCES, USAGE, USER_INFO
 from fieldstone.store.usages import KeyTable
 from fieldstone.values import Fields
@@ -27,7 +26,7 @@ class Wanted:
     """
 
     usages: dict[str, UsageKey] = field(default_factory=dict)
-    summaries: dict[str, UsageKey] = field(default_factory=dict)
+    summaries: dict[str, Summary] = field(default_factory=dict)
     preferences: set[str] = field(default_factory=set)  # block types
     user_info: bool = False
 
@@ -37,7 +36,7 @@ class Wanted:
         wanted = cls()
         for place in places:
             if isinstance(place, Summary):
-                wanted.summaries[key_text(place.usage_key)] = place.usage_key
+                wanted.summaries[key_text(place.usage_key)] = place
             elif isinstance(place, Preferences):
                 wanted.preferences.add(place.block_type)
             elif isinstance(place, UserInfo):
@@ -45,6 +44,9 @@ class Wanted:
             else:
                 wanted.usages[key_text(place)] = place
         return wanted
+
+    def __bool__(self) -> bool:
+        return bool(self.usages or self.summaries or self.preferences or self.user_info)
 
     @property
     def is_personal(self) -> bool:
@@ -65,7 +67,7 @@ class Reader:
 
     def read(self, learner_id: int, wanted: Wanted) -> States:
         """What ``Store.read`` gives."""
-        states = States()
+        states = States(wanted.usages, wanted.summaries)
         with connections[self._using].cursor() as cursor:
             if wanted.usages:
                 self._read_states(cursor, learner_id, wanted.usages, states)
@@ -74,10 +76,10 @@ class Reader:
             if wanted.preferences:
                 places = [(learner_id, block_type) for block_type in sorted(wanted.preferences)]
                 rows = self._engine.read_fields(cursor, PREFERENCES, places)
-                self._add_fields(states, (row[1:] for row in rows), _preferences)
+                states.preferences.update(self._together(row[1:] for row in rows))
             if wanted.user_info:
                 rows = self._engine.read_fields(cursor, USER_INFO, [(learner_id,)])
-                self._add_fields(states, rows, _user_info)
+                states.user_info = dict(self._together(rows)).get(learner_id)
         return states
 
     def _read_states(
@@ -87,67 +89,38 @@ class Reader:
         ids = table.known(usages)
         if len(ids) == len(usages):
             texts = {usage_id: text for text, usage_id in ids.items()}
-            self.add_states(states, usages, texts, self._engine.read_states(cursor, learner_id, list(texts)))
+            self.add_states(states, texts, self._engine.read_states(cursor, learner_id, list(texts)))
             return
         rows = self._engine.read_states_by_key(cursor, learner_id, list(usages))
         texts = {usage_id: text for text, usage_id, *_ in rows}
-        self.add_states(states, usages, texts, [row for _, *row in rows if row[1] is not None])
+        self.add_states(states, texts, [row for _, *row in rows if row[2] is not None])
         table.remember({text: usage_id for usage_id, text in texts.items() if text not in ids})
 
-    def add_states(
-        self,
-        states: States,
-        usages: Mapping[str, UsageKey],
-        texts: Mapping[int, str],
-        rows: Iterable[Sequence[Any]],
-    ) -> None:
-        """Put ``StateRow``s in, given the texts of their ids and the keys of those texts."""
-        to_datetime, from_text = self._engine.to_datetime, Fields.from_text
+    def add_states(self, states: States, texts: Mapping[int, str], rows: Iterable[Sequence[Any]]) -> None:
+        """Put ``StateRow``s in, given the texts of their ids."""
+        to_datetime, from_text, usages = self._engine.to_datetime, Fields.from_text, states.usages
         for usage_id, fields, revision, modified, grade, max_grade, done in rows:
-            text = texts[usage_id]
-            state = State(from_text(fields), to_datetime(modified), revision, grade, max_grade, done)
-            states.add(usages[text], text, state)
+            usages[texts[usage_id]] = State(
+                from_text(fields), to_datetime(modified), revision, grade, max_grade, done
+            )
 
-    def _read_summaries(self, cursor: CursorWrapper, usages: Mapping[str, UsageKey], states: States) -> None:
-        ids = KeyTable(USAGE, self._using).known(usages)
-        texts: dict[Any, str]
-        if len(ids) == len(usages):
-            texts = {usage_id: text for text, usage_id in ids.items()}
-            rows = self._engine.read_summaries(cursor, list(texts))
-        else:
-            texts = {text: text for text in usages}
-            rows = self._engine.read_summaries_by_key(cursor, list(usages))
+    def _read_summaries(self, cursor: CursorWrapper, places: Mapping[str, Summary], states: States) -> None:
+        ids = KeyTable(USAGE, self._using).known(places)
+        if len(ids) < len(places):
+            rows = self._engine.read_summaries_by_key(cursor, list(places))
+            states.summaries.update(self._together(rows))
+            return
+        texts = {usage_id: text for text, usage_id in ids.items()}
+        for usage_id, state in self._together(self._engine.read_summaries(cursor, list(texts))):
+            states.summaries[texts[usage_id]] = state
 
-        def summary(told: Any) -> tuple[Place, PlaceName]:
-            text = texts[told]
-            return Summary(usages[text]), (Summary, text)
-
-        self._add_fields(states, rows, summary)
-
-    def _add_fields(
-        self,
-        states: States,
-        rows: Iterable[tuple[Any, ...]],
-        place_of: Callable[[Any], tuple[Place, PlaceName]],
-    ) -> None:
-        """Put rows of ``(what tells the place, field name, value, modified)`` together, a state per place."""
-        found: dict[Any, tuple[dict[str, str], dict[str, datetime]]] = {}
+    def _together(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, State]]:
+        """Put rows of ``(what tells the place, field name, value, modified)`` together, a state a place."""
+        found: dict[Any, tuple[tuple[Any, ...], ...]] = {}
+        for row in rows:
+            place = row[0]
+            found[place] = (*found[place], row) if place in found else (row,)
         to_datetime = self._engine.to_datetime
-        for place, name, value, modified in rows:
-            if place not in found:
-                found[place] = {}, {}
-            fields, times = found[place]
-            fields[name] = value
-            times[name] = to_datetime(modified)
-        for place, (fields, times) in found.items():
-            states.add(*place_of(place), State(Fields(fields), max(times.values()), times=times))
-
-
-def _preferences(block_type: str) -> tuple[Place, PlaceName]:
-    place = Preferences(block_type)
-    return place, name_of(place)
-
-
-def _user_info(_: int) -> tuple[Place, PlaceName]:
-    place = UserInfo()
-    return place, name_of(place)
+        for place, of_place in found.items():
+            latest = of_place[0][-1] if len(of_place) == 1 else max(row[-1] for row in of_place)
+            yield place, State(RowFields(of_place, to_datetime), to_datetime(latest))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from fieldstone.store.places import Place, PlaceName, name_of
+from opaque_keys.edx.keys import UsageKey
+
+from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.values import Fields
 
 
@@ -21,6 +23,36 @@ class Grade(NamedTuple):
 NO_GRADE = Grade(None, None)
 
 
+class RowFields(Fields):
+    """The fields of a place with a row per field, put together when they are asked for, as others are."""
+
+    __slots__ = ("_rows", "_to_datetime")
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]], to_datetime: Callable[[Any], datetime]) -> None:
+        """Of rows that end with name, value and what ``to_datetime`` makes a moment of."""
+        self._encoded = None
+        self._rows = rows
+        self._to_datetime = to_datetime
+
+    @property
+    def encoded(self) -> Mapping[str, str]:
+        if self._encoded is None:
+            self._encoded = {row[-3]: row[-2] for row in self._rows}
+        return self._encoded
+
+    @property
+    def times(self) -> Mapping[str, datetime]:
+        """Names to the moments of their last saves."""
+        return {row[-3]: self._to_datetime(row[-1]) for row in self._rows}
+
+    def overlaid_at(self, changes: Mapping[str, str | None], at: datetime) -> RowFields:
+        """These fields with encoded changes over them, which were saved at a moment."""
+        times = {**self.times, **dict.fromkeys(changes, at)}
+        return RowFields(
+            [(name, text, times[name]) for name, text in self.overlaid(changes).encoded.items()], lambda at: at
+        )
+
+
 class State(NamedTuple):
     """The fields of one place as they were read. A tuple: a frozen dataclass takes four times as long to make."""
 
@@ -30,7 +62,11 @@ class State(NamedTuple):
     grade: float | None = None
     max_grade: float | None = None
     done: str = "na"
-    times: Mapping[str, datetime] | None = None  # of each field's last save, where there is a row per field
+
+    @property
+    def times(self) -> Mapping[str, datetime] | None:
+        """When each field was last saved, in the scopes that keep a row per field."""
+        return self.fields.times if isinstance(self.fields, RowFields) else None
 
 
 class Revision(NamedTuple):
@@ -53,31 +89,58 @@ class Receipt:
 
 
 class States(Mapping[Place, State]):
-    """Places to their states; a place where nothing is stored is not in it."""
+    """Places to their states; a place where nothing is stored is not in it.
 
-    __slots__ = ("_by_identity", "_places", "by_name")
+    The attributes have the states by scope. Usage keys and summaries are in them by ``key_text``, since hashing a
+    usage key itself costs more than fetching its row.
+    """
 
-    def __init__(self) -> None:
-        self.by_name: dict[PlaceName, State] = {}  # by ``name_of``, in the order of the places
-        self._places: list[Place] = []
-        # Whoever reads most often asks by the very objects that it gave: that spares their names. They are held
-        # above, so none of these ids is given to another object.
-        self._by_identity: dict[int, State] = {}
+    __slots__ = ("_by_identity", "_keys", "_summaries", "preferences", "summaries", "usages", "user_info")
 
-    def add(self, place: Place, name: PlaceName, state: State) -> None:
-        self.by_name[name] = state
-        self._places.append(place)
-        self._by_identity[id(place)] = state
+    def __init__(
+        self, keys: Mapping[str, UsageKey] | None = None, summaries: Mapping[str, Summary] | None = None
+    ) -> None:
+        """``keys`` and ``summaries`` have the places of what will be put into ``usages`` and ``summaries``."""
+        self.usages: dict[str, State] = {}
+        self.summaries: dict[str, State] = {}
+        self.preferences: dict[str, State] = {}  # by block type
+        self.user_info: State | None = None
+        self._keys = keys or {}
+        self._summaries = summaries or {}
+        self._by_identity: dict[int, State] | None = None
 
     def __getitem__(self, place: Place) -> State:
-        state = self._by_identity.get(id(place))
-        return self.by_name[name_of(place)] if state is None else state
+        if self._by_identity is None:
+            # Whoever reads most often asks by the very objects that it gave: that spares their texts. They are
+            # held here, so none of these ids is given to another object.
+            self._by_identity = {id(place): state for place, state in self._pairs()}
+        state = self._by_identity.get(id(place)) or self._found(place)
+        if state is None:
+            raise KeyError(place)
+        return state
+
+    def _found(self, place: Place) -> State | None:
+        if isinstance(place, Summary):
+            return self.summaries.get(key_text(place.usage_key))
+        if isinstance(place, Preferences):
+            return self.preferences.get(place.block_type)
+        return self.user_info if isinstance(place, UserInfo) else self.usages.get(key_text(place))
+
+    def _pairs(self) -> Iterator[tuple[Place, State]]:
+        for text, state in self.usages.items():
+            yield self._keys[text], state
+        for text, state in self.summaries.items():
+            yield self._summaries[text], state
 
     def __iter__(self) -> Iterator[Place]:
-        return iter(self._places)
+        for place, _ in self._pairs():
+            yield place
+        yield from map(Preferences, self.preferences)
+        if self.user_info is not None:
+            yield UserInfo()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.usages) + len(self.summaries) + len(self.preferences) + (self.user_info is not None)
 
     def __repr__(self) -> str:
-        return f"States({dict(zip(self._places, self.by_name.values(), strict=True))!r})"
+        return f"States({dict(self)!r})"

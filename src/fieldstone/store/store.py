@@ -20,15 +20,16 @@ from fieldstone.store.engines import engine_of
 from fieldstone.store.engines.base import Write
 from fieldstone.store.history import History, changes_between
 from fieldstone.store.outbox import move_after_commit
-from fieldstone.store.places import Place, key_text
+from fieldstone.store.places import Place, Preferences, UserInfo, key_text
 from fieldstone.store.plan import Plan
 from fieldstone.store.reading import Reader, Wanted
 from fieldstone.store.routing import Home, alias_for_reading, home_for_history, home_for_writing
 from fieldstone.store.scan import Scanned, scan
+from fieldstone.store.scan_fields import ScannedFields, ScannedSummary, scan_fields, scan_summaries
 from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.tables import ORIGIN_LENGTH, PREFERENCES, SUMMARY, USER_INFO
 from fieldstone.store.usages import Ids, intern_usages
-from fieldstone.values import Fields, encode_fields
+from fieldstone.values import Fields
 
 NOBODY = 0
 """The learner of a call that concerns none."""
@@ -107,6 +108,19 @@ class Store(AsyncCalls):
         before anything is written.
         """
         plan = Plan.of(changes, grades or {})
+        return self.save_plan(learner, plan, expected=expected, token=token, origin=origin, actor=actor)
+
+    def save_plan(
+        self,
+        learner: Any,
+        plan: Plan,
+        *,
+        expected: Mapping[UsageKey, int] | None = None,
+        token: UUID | None = None,
+        origin: str = "",
+        actor: Any = None,
+    ) -> Receipt:
+        """``save`` of what is encoded already."""
         actor_id = None if actor is None else _learner_id(actor)
         learner_id = _learner_id(learner) if plan.is_personal or learner is not None else NOBODY
         write = Write(learner_id, self._clock(), actor_id, origin[:ORIGIN_LENGTH], token)
@@ -142,6 +156,22 @@ class Store(AsyncCalls):
         """
         return scan(alias_for_reading(self._using), context, usage_key, block_type, batch)
 
+    def scan_fields(self, place: Preferences | UserInfo, *, batch: int = 1000) -> Iterator[ScannedFields]:
+        """Every learner's fields of a place that is no block: of a block type, or of ``UserInfo()``.
+
+        By learner, in constant memory: ``batch`` rows, a row a field, in two queries. Otherwise as ``scan``.
+        """
+        return scan_fields(alias_for_reading(self._using), place, batch)
+
+    def scan_summaries(
+        self, context: LearningContextKey, *, block_type: str | None = None, batch: int = 1000
+    ) -> Iterator[ScannedSummary]:
+        """The ``user_state_summary`` of every block of a learning context, of one block type if it is given.
+
+        By block, in constant memory: ``batch`` blocks in two queries. Otherwise as ``scan``.
+        """
+        return scan_summaries(alias_for_reading(self._using), context, block_type, batch)
+
     # History
 
     def history(self, learner: Any, usage_key: UsageKey) -> list[Revision]:
@@ -150,6 +180,13 @@ class Store(AsyncCalls):
         A query, one more where the process has not met the block, and one more for history on an alias of its own.
         """
         return History(home_for_history(self._using)).revisions(_learner_id(learner), usage_key)
+
+    def states(self, learner: Any, usage_key: UsageKey) -> list[State]:
+        """The whole state after every save that ``history`` gives, latest first, in as many queries.
+
+        Raises ``DamagedHistoryError`` where revisions are missing that one of them follows from.
+        """
+        return History(home_for_history(self._using)).states(_learner_id(learner), usage_key)
 
     def at(
         self, learner: Any, usage_key: UsageKey, *, revision: int | None = None, moment: datetime | None = None
@@ -215,26 +252,23 @@ def _written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: H
 
 def _whole(plan: Plan, connection: BaseDatabaseWrapper, checked: object) -> AbstractContextManager[Any]:
     """A transaction around the save, or a savepoint, unless it is one statement that no check can undo."""
-    if plan.statements(engine_of(connection)) == 1 and not checked:
-        # Of a state's save within a caller's transaction a failure must leave that transaction usable. A field of
-        # the other scopes is as cheap there as any row that Django saves: it fails as that does, too.
-        if not (connection.in_atomic_block and plan.states):
-            return nullcontext()
+    # Of a state's save within a caller's transaction a failure must leave that transaction usable. A field of the
+    # other scopes is as cheap there as any row that Django saves: it fails as that does, too.
+    needed = checked or (connection.in_atomic_block and plan.states)
+    if not needed and plan.statements(engine_of(connection)) == 1:
+        return nullcontext()
     return transaction.atomic(connection.alias)
 
 
 def _write(cursor: CursorWrapper, plan: Plan, write: Write, connection: BaseDatabaseWrapper, ids: Ids) -> States:
-    engine, states, learner_id = engine_of(connection), States(), write.learner_id
+    engine, states, learner_id = engine_of(connection), States(plan.keys), write.learner_id
     if plan.states:
         # Sorted: two saves of the same blocks lock their rows in the same order and cannot deadlock.
-        rows = sorted(
-            (ids[text], encode_fields(fields), *plan.grades.get(text, NO_GRADE))
-            for text, fields in plan.states.items()
-        )
+        rows = sorted((ids[text], plan.delta(text), *plan.grades.get(text, NO_GRADE)) for text in plan.states)
         saved = engine.save_states(cursor, write, rows)
         if plan.cleared:
             saved = engine.clear_grades(cursor, write, saved, [ids[text] for text in plan.cleared])
-        Reader(connection.alias).add_states(states, plan.keys, {ids[text]: text for text in plan.states}, saved)
+        Reader(connection.alias).add_states(states, {ids[text]: text for text in plan.states}, saved)
     for table, places in (
         (SUMMARY, {(ids[text],): fields for text, fields in plan.summaries.items()}),
         (PREFERENCES, {(learner_id, block_type): fields for block_type, fields in plan.preferences.items()}),
@@ -254,7 +288,7 @@ def _check_token(write: Write, plan: Plan, states: States, home: Home, ids: Ids)
     """Raises ``_RepeatedError``, which rolls this try back."""
     if write.token is None or not plan.states:
         return
-    saved = {ids[text]: states.by_name[text].revision or 0 for text in plan.states}
+    saved = {ids[text]: states.usages[text].revision or 0 for text in plan.states}
     if History(home).is_repeated(write.learner_id, write.token, saved):
         raise _RepeatedError
 

@@ -7,13 +7,14 @@ every rollback, to a savepoint or whole; so they serve this transaction and are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connections, transaction
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.store.engines import engine_of
+from fieldstone.store.engines.interning import NewUsage
 from fieldstone.store.places import context_text
 from fieldstone.store.tables import CONTEXT, USAGE
 
@@ -67,45 +68,72 @@ class KeyTable:
         elif self._connection.get_autocommit():
             self._known.update(ids)
 
-    def intern(self, rows: Mapping[str, tuple[Any, ...]], columns: tuple[str, ...]) -> Ids:
-        """The ids of all keys, made where they are missing; two queries at most, none when all are known.
-
-        ``rows`` maps each key to the values of ``columns``, which a new row gets.
-        """
-        found = self.known(rows)
-        missing = [key for key in rows if key not in found]
-        if missing:
+    def find(self, keys: Iterable[str]) -> Ids:
+        """The ids of those keys that are interned; one query, none for keys that are known."""
+        wanted = set(keys)
+        found = self.known(wanted)
+        if found.keys() < wanted:
             with self._connection.cursor() as cursor:
-                fresh = self._engine.select_ids(cursor, self._table, missing)
-                absent = sorted(key for key in missing if key not in fresh)  # sorted: no deadlock between two
-                if absent:
-                    new = [(key, *rows[key]) for key in absent]
-                    fresh |= self._engine.insert_ids(cursor, self._table, ("key", *columns), new)
+                fresh = self._engine.select_ids(cursor, self._table, sorted(wanted - found.keys()))
             self.remember(fresh)
             found |= fresh
         return found
 
+    def insert(self, rows: Mapping[str, tuple[Any, ...]], columns: tuple[str, ...]) -> Ids:
+        """The ids of keys that were missing; one query, none for no keys.
+
+        ``rows`` maps each key to the values of ``columns``, which a new row gets.
+        """
+        if not rows:
+            return {}
+        with self._connection.cursor() as cursor:
+            new = [(key, *rows[key]) for key in sorted(rows)]  # sorted: no deadlock between two
+            fresh = self._engine.insert_ids(cursor, self._table, ("key", *columns), new)
+        self.remember(fresh)
+        return fresh
+
 
 def intern_usages(keys: Mapping[str, UsageKey], using: str) -> Ids:
-    """The ids of usage keys, given by their text. Interns what the tables do not have yet."""
-    table = KeyTable(USAGE, using)
+    """The ids of usage keys, given by their text. Interns what the tables do not have yet.
+
+    Two queries at most; three on MariaDB for a new usage of a context that only other processes have met.
+    """
+    table, context_table = KeyTable(USAGE, using), KeyTable(CONTEXT, using)
     found = table.known(keys)
-    if found.keys() >= keys.keys():
+    if len(found) == len(keys):
         return found
     contexts = {text: context_text(key.context_key) for text, key in keys.items() if text not in found}
-    context_ids = KeyTable(CONTEXT, using).intern(dict.fromkeys(contexts.values(), ()), ())
-    return found | table.intern(
-        {text: (context_ids[context], keys[text].block_type) for text, context in contexts.items()},
-        ("context_id", "block_type"),
-    )
+    if context_table.known(contexts.values()).keys() >= set(contexts.values()):
+        found |= table.find(contexts)
+    else:
+        found |= _meet([(text, context, keys[text].block_type) for text, context in contexts.items()], using)
+    left = {text: context for text, context in contexts.items() if text not in found}
+    context_ids = context_table.find(left.values())
+    context_ids |= context_table.insert({text: () for text in left.values() if text not in context_ids}, ())
+    new = {text: (context_ids[context], keys[text].block_type) for text, context in left.items()}
+    return found | table.insert(new, ("context_id", "block_type"))
+
+
+def _meet(usages: Sequence[NewUsage], using: str) -> Ids:
+    """Intern contexts that the process has not met, and find usages in them, or intern those too.
+
+    Contexts are not asked for first: of a new course, whose usages are new too, one query is enough to know it.
+    """
+    table, context_table = KeyTable(USAGE, using), KeyTable(CONTEXT, using)
+    engine = engine_of(connections[using])
+    contexts = {context for _, context, _ in usages}
+    with connections[using].cursor() as cursor:
+        context_ids = engine.insert_contexts(cursor, sorted(contexts - context_table.known(contexts).keys()))
+        rows = [] if context_ids.keys() >= contexts else engine.meet_usages(cursor, sorted(usages))
+    ids = {text: row_id for text, row_id, context_id in rows if context_id is not None}
+    context_ids |= {text: row_id for text, row_id, context_id in rows if context_id is None}
+    context_of = {text: context for text, context, _ in usages}
+    context_ids |= {context_of[text]: context_id for text, _, context_id in rows if context_id is not None}
+    context_table.remember(context_ids)
+    table.remember(ids)
+    return ids
 
 
 def find_usage(key: str, using: str) -> int | None:
     """The id of a usage key's text, or ``None`` where nothing was ever stored of it. One query at most."""
-    table = KeyTable(USAGE, using)
-    found = table.known([key])
-    if not found:
-        with connections[using].cursor() as cursor:
-            found = engine_of(connections[using]).select_ids(cursor, USAGE, [key])
-        table.remember(found)
-    return found.get(key)
+    return KeyTable(USAGE, using).find([key]).get(key)

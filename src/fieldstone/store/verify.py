@@ -18,13 +18,12 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 
-from fieldstone.errors import NothingStoredError
 from fieldstone.store.engines import engine_of, walk
 from fieldstone.store.engines.history import HistoryTable, RevisionKey
 from fieldstone.store.engines.walk import Part, RevisionRead, RowKey, StateRead
 from fieldstone.store.routing import home_for_writing
 from fieldstone.store.states import NO_GRADE, Grade
-from fieldstone.store.tables import CONTEXT, HIGHEST_ID, LOWEST_ID, SNAPSHOT_EVERY, USAGE
+from fieldstone.store.tables import HIGHEST_ID, LOWEST_ID, SNAPSHOT_EVERY, USAGE
 from fieldstone.values import decode_value
 
 _NAMES_SHOWN = 5
@@ -45,27 +44,6 @@ class _Doubt(NamedTuple):
     what: str
     saved_at: int | None = None  # settled by the state's being at this revision by now: a save came between
     trimmed_to: int | None = None  # settled by the history's beginning there by now, or later: a trimming did
-
-
-def part_of(
-    using: str | None, *, learner_id: int | None = None, context: str | None = None, usage: str | None = None
-) -> Part:
-    """The part of the store that has these in common, keys given as text; all of it if none is given.
-
-    Raises ``NothingStoredError`` for a context or usage that the store never met.
-    """
-    alias = home_for_writing(using).states
-    return Part(learner_id, _id_of(alias, CONTEXT, context), _id_of(alias, USAGE, usage))
-
-
-def _id_of(alias: str, table: str, key: str | None) -> int | None:
-    if key is None:
-        return None
-    with connections[alias].cursor() as cursor:
-        ids = engine_of(connections[alias]).select_ids(cursor, table, [key])
-    if key not in ids:
-        raise NothingStoredError(key, alias)
-    return ids[key]
 
 
 class Verification:

@@ -12,6 +12,8 @@ from uuid import UUID
 from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 
+from fieldstone.store.engines.interning import Interning
+from fieldstone.store.engines.placeholders import marks
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, SUMMARY, USAGE, FieldTable
 
 StateRow = tuple[int, str, int, Any, float | None, float | None, str]
@@ -21,8 +23,14 @@ Times are what ``Engine.to_datetime`` takes.
 """
 
 
-StateWrite = tuple[int, str, float | None, float | None]
-"""Usage id, text of the delta, grade, maximum grade; a grade of ``None`` leaves the stored one."""
+StateWrite = tuple[int, str | None, float | None, float | None]
+"""Usage id, text of the delta, grade, maximum grade; ``None`` leaves what is stored.
+
+With neither fields nor a delta a row's fields are NULL: nobody has looked at the block yet. It reads as no fields.
+"""
+
+NO_CHANGE = "{}"
+"""The delta in the history of a save that leaves the fields."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ FieldValue = tuple[tuple[Any, ...], str, str | None]
 """The place's values for ``FieldTable.columns``, the field's name, and its JSON text or ``None`` to delete it."""
 
 
-class Engine(ABC):
+class Engine(Interning, ABC):
     """The statements of one database engine."""
 
     statements_to_save_states: ClassVar[int]
@@ -49,30 +57,18 @@ class Engine(ABC):
     time: ClassVar[str]
     """The expression that reads a column of times, as a format string: past Django's own slow conversion."""
 
-    select: ClassVar[str] = "SELECT"
-    """How a statement that reads by a list begins."""
-
-    ids_listed: ClassVar[str]
-    keys_listed: ClassVar[str]
-    """The conditions that an id or a key is in a list, which is one parameter, made by ``listed``.
-
-    One parameter, so that the text of a statement, and with it its plan, is the same for lists of any length.
-    """
-
     rows_listed: ClassVar[str] = "IN (VALUES {})"
     """The condition that some columns are one of the rows whose placeholders are put in."""
 
     whereabouts: ClassVar[str]
     """The statement that tells one database from every other, by whatever address it was reached; one row."""
 
-    @abstractmethod
-    def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
-        """A list as the parameter of ``ids_listed`` or ``keys_listed``."""
-
     def to_datetime(self, stored: Any) -> datetime:
         """A moment, aware and in UTC, from what the driver gave."""
-        moment = datetime.fromisoformat(stored)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        try:
+            return datetime.fromisoformat(stored + "+00:00")  # half the time of a replace(tzinfo=UTC)
+        except ValueError:
+            return datetime.fromisoformat(stored)
 
     def moment(self, at: datetime) -> Any:
         """A moment as the driver takes it. As text: mysqlclient would cut a datetime to seconds."""
@@ -104,7 +100,7 @@ class Engine(ABC):
     ) -> list[tuple[Any, ...]]:
         """The same by key, for usages whose ids the process may not have met, in one query.
 
-        ``(key, usage id, fields, ...)`` as in ``StateRow``, for every key that is interned; the fields are
+        ``(key, usage id, fields, ...)`` as in ``StateRow``, for every key that is interned; the revision is
         ``None`` where this learner has no state.
         """
         cursor.execute(
@@ -136,7 +132,8 @@ class Engine(ABC):
 
     def _state_columns(self, usage_id: str = "usage_id") -> str:
         """The columns of a ``StateRow``."""
-        return f"{usage_id}, fields, revision, {self.time.format('modified')}, grade, max_grade, done"
+        fields = "coalesce(fields, '{}')"
+        return f"{usage_id}, {fields}, revision, {self.time.format('modified')}, grade, max_grade, done"
 
     def read_fields(
         self, cursor: CursorWrapper, table: FieldTable, places: Sequence[tuple[Any, ...]]
@@ -181,6 +178,45 @@ class Engine(ABC):
         )
         return list(cursor.fetchall())
 
+    def scan_usages(
+        self, cursor: CursorWrapper, context_id: int, block_type: str | None, after: int, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """The next usages of a context, by id, after this one: ``(usage id, key, block type)``."""
+        of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
+        cursor.execute(
+            f"SELECT id, met.key, met.block_type FROM {USAGE} AS met"
+            f" WHERE met.context_id = %s AND met.id > %s{of_type} ORDER BY met.id LIMIT %s",
+            [context_id, after, *types, limit],
+        )
+        return list(cursor.fetchall())
+
+    def scan_fields(
+        self, cursor: CursorWrapper, table: FieldTable, place: Sequence[Any], after: int, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """The next rows of a learners' table, by learner, after this one: ``(learner id, name, value, modified)``.
+
+        ``place`` has the values of the columns beside the learner's.
+        """
+        # By the primary key, which begins with the learner: of one block type, too, since an index for that
+        # would cost every save, and a walk over all learners is rare.
+        rest = "".join(f" AND {name} = %s" for name in table.columns[1:])
+        cursor.execute(
+            f"SELECT student_id, field_name, value, {self.time.format('modified')} FROM {table.name}"
+            f" WHERE student_id > %s{rest} ORDER BY student_id LIMIT %s",
+            [after, *place, limit],
+        )
+        return list(cursor.fetchall())
+
+    def read_scores(self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The grades of one learner at these usages in one query: ``(key, grade, maximum grade, created)``."""
+        cursor.execute(
+            f"{self.select} met.key, grade, max_grade, {self.time.format('created')}"
+            f" FROM {USAGE} AS met JOIN {STATE} ON usage_id = met.id AND student_id = %s"
+            f" WHERE met.key {self.keys_listed}",
+            [learner_id, self.listed(keys)],
+        )
+        return list(cursor.fetchall())
+
     def token(self, token: UUID | None) -> Any:
         """A token as the driver takes it."""
         return token
@@ -200,7 +236,7 @@ class Engine(ABC):
             " actor_id, origin, token) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
-                    *(write.learner_id, usage_id, revision, deltas[usage_id]),
+                    *(write.learner_id, usage_id, revision, deltas[usage_id] or NO_CHANGE),
                     fields if revision % SNAPSHOT_EVERY == 0 else None,
                     *(modified, grade, max_grade, *who),
                 )
@@ -259,47 +295,3 @@ class Engine(ABC):
             " revision = stored.revision + 1, modified = excluded.modified",
             [value for row in rows for value in row],
         )
-
-    def select_ids(self, cursor: CursorWrapper, table: str, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of those keys that an interning table has."""
-        cursor.execute(
-            f"{self.select} met.key, id FROM {table} AS met WHERE met.key {self.keys_listed}", [self.listed(keys)]
-        )
-        return dict(cursor.fetchall())
-
-    def select_keys(self, cursor: CursorWrapper, table: str, ids: Sequence[int]) -> dict[int, str]:
-        """The keys of those ids that an interning table has."""
-        cursor.execute(
-            f"{self.select} id, met.key FROM {table} AS met WHERE id {self.ids_listed}", [self.listed(ids)]
-        )
-        return dict(cursor.fetchall())
-
-    def insert_ids(
-        self, cursor: CursorWrapper, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-    ) -> dict[str, int]:
-        """Insert rows into an interning table, or find those that another process has just inserted; their ids."""
-        ids: dict[str, int] = {}
-        for start in range(0, len(rows), _ROWS_PER_INSERT):
-            batch = rows[start : start + _ROWS_PER_INSERT]
-            cursor.execute(
-                self._INSERT_IDS.format(
-                    table=table, columns=", ".join(map(cursor.db.ops.quote_name, columns)), rows=marks(batch)
-                ),
-                [value for row in batch for value in row],
-            )
-            ids.update(cursor.fetchall())
-        return ids
-
-    # DO UPDATE, not DO NOTHING: only a row that the statement wrote is returned.
-    _INSERT_IDS = (
-        "INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT (key) DO UPDATE SET key = excluded.key"
-        " RETURNING key, id"
-    )
-
-
-_ROWS_PER_INSERT = 5_000  # SQLite takes 32,766 parameters a statement
-
-
-def marks(rows: Sequence[tuple[Any, ...]]) -> str:
-    """Placeholders for rows of parameters: ``(%s, %s), (%s, %s)``."""
-    return ", ".join(["(" + ", ".join(["%s"] * len(rows[0])) + ")"] * len(rows))

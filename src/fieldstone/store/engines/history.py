@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connections
 
 from fieldstone.store.engines import engine_of
-from fieldstone.store.engines.base import marks
+from fieldstone.store.engines.placeholders import marks
 from fieldstone.store.tables import HISTORY, LOWEST_ID
 
 RevisionKey = tuple[int, int, int]
@@ -100,6 +100,13 @@ class HistoryTable:
             f" AND revision >= coalesce((SELECT max(revision) FROM {HISTORY}"
             f" WHERE {of_row} AND snapshot IS NOT NULL), 0) ORDER BY revision",
             [learner_id, usage_id, value] * 2,
+        )
+
+    def read_all(self, learner_id: int, usage_id: int) -> list[HistoryRow]:
+        """Every revision of one learner at one usage, oldest first."""
+        return self._rows(
+            f"SELECT {self._columns} FROM {HISTORY} WHERE student_id = %s AND usage_id = %s ORDER BY revision",
+            [learner_id, usage_id],
         )
 
     def ends(self, learner_id: int, usage_id: int) -> list[HistoryRow]:

@@ -13,8 +13,10 @@ from uuid import UUID
 from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write, marks
-from fieldstone.store.tables import STATE, USAGE, FieldTable
+from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write
+from fieldstone.store.engines.interning import MetKey, NewUsage
+from fieldstone.store.engines.placeholders import marks
+from fieldstone.store.tables import CONTEXT, STATE, USAGE, FieldTable
 from fieldstone.values import decode_value, encode_fields
 
 
@@ -50,15 +52,18 @@ class MariaDB(Engine):
 
     # JSON_MERGE_PATCH merges deeply, but every value is a string, so here it replaces whole values. Its nulls are
     # not to be trusted: see _with_emptied. VALUES(column) is what the row would have got had it been inserted.
+    # Of a damaged state it makes NULL, and says nothing; the revision, set after it, refuses that.
     _SAVE = (
         f"INSERT INTO {STATE} (student_id, usage_id, fields, grade, max_grade, created, modified, revision,"
         " done) VALUES {} ON DUPLICATE KEY UPDATE"
-        f" fields = JSON_MERGE_PATCH({STATE}.fields, VALUES(fields)),"
+        f" fields = IF(VALUES(fields) IS NULL, {STATE}.fields,"
+        f" JSON_MERGE_PATCH(coalesce({STATE}.fields, '{{{{}}}}'), VALUES(fields))),"
         f" grade = coalesce(VALUES(grade), {STATE}.grade),"
         f" max_grade = coalesce(VALUES(max_grade), {STATE}.max_grade),"
-        f" revision = {STATE}.revision + 1,"
+        f" revision = IF({STATE}.fields IS NULL AND VALUES(fields) IS NOT NULL, NULL, {STATE}.revision + 1),"
         f" modified = greatest({STATE}.modified, VALUES(modified))"
-        f" RETURNING usage_id, fields, revision, {time.format('modified')}, grade, max_grade, done"
+        f" RETURNING usage_id, coalesce(fields, '{{{{}}}}'), revision, {time.format('modified')},"
+        " grade, max_grade, done"
     )
 
     def _merge_fields(
@@ -85,15 +90,10 @@ class MariaDB(Engine):
     def scan_context(
         self, cursor: CursorWrapper, context_id: int, block_type: str | None, after: int, limit: int
     ) -> list[tuple[Any, ...]]:
-        of_type, types = ("", []) if block_type is None else (" AND met.block_type = %s", [block_type])
         rows: list[tuple[Any, ...]] = []
         while len(rows) < limit:
-            cursor.execute(
-                f"SELECT id, met.key, met.block_type FROM {USAGE} AS met"
-                f" WHERE met.context_id = %s AND met.id > %s{of_type} ORDER BY met.id LIMIT %s",
-                [context_id, after, *types, limit],
-            )
-            usages = {usage_id: names for usage_id, *names in cursor.fetchall()}
+            met = self.scan_usages(cursor, context_id, block_type, after, limit)
+            usages = {usage_id: names for usage_id, *names in met}
             if not usages:
                 break
             cursor.execute(
@@ -115,6 +115,29 @@ class MariaDB(Engine):
         for row in rows:
             cursor.execute(f"DELETE FROM {table} WHERE {of_key}", row)
 
+    # NOT EXISTS reads without a lock. ON DUPLICATE KEY and IGNORE lock a row that is there, and the gap before it,
+    # for the whole transaction: here only one that another process has made in the same moment.
+    def insert_contexts(self, cursor: CursorWrapper, keys: Sequence[str]) -> dict[str, int]:
+        cursor.execute(
+            f"INSERT INTO {CONTEXT} (`key`) WITH incoming (`key`) AS (VALUES {marks([(key,) for key in keys])})"
+            " SELECT `key` FROM incoming WHERE NOT EXISTS"
+            f" (SELECT 1 FROM {CONTEXT} AS met WHERE met.key = incoming.key)"
+            f" ON DUPLICATE KEY UPDATE id = {CONTEXT}.id RETURNING {CONTEXT}.key, id",
+            [*keys],
+        )
+        return dict(cursor.fetchall())
+
+    # Only reads. An INSERT .. SELECT locks the table's auto-increment until it ends, and usages are often new to
+    # several processes at once: each waited for a row of another, which waited for that lock.
+    def meet_usages(self, cursor: CursorWrapper, rows: Sequence[NewUsage]) -> list[MetKey]:
+        keys, contexts, _ = zip(*rows, strict=True)
+        cursor.execute(
+            f"{self.select} met.key, id, context_id FROM {USAGE} AS met WHERE met.key {self.keys_listed}"
+            f" UNION ALL SELECT met.key, id, NULL FROM {CONTEXT} AS met WHERE met.key {self.keys_listed}",
+            [self.listed(keys), self.listed(sorted(set(contexts)))],
+        )
+        return list(cursor.fetchall())
+
     # A row that was there already is returned as well.
     _INSERT_IDS = (
         "INSERT INTO {table} ({columns}) VALUES {rows} ON DUPLICATE KEY UPDATE id = {table}.id"
@@ -123,20 +146,20 @@ class MariaDB(Engine):
 
     def is_deadlock(self, error: OperationalError) -> bool:
         # InnoDB locks the gaps between rows, too: two saves that set a field which was just deleted may each wait
-        # for the other's.
-        return error.args[:1] == (1213,)
+        # for the other's. What would be a deadlock over an auto-increment has a number of its own.
+        return error.args[:1] in ((1213,), (1467,))
 
     def token(self, token: UUID | None) -> Any:
         return token and str(token)
 
 
-def _with_emptied(delta: str) -> str:
+def _with_emptied(delta: str | None) -> str | None:
     """A delta in which a deleted field is an empty text instead of a null.
 
     JSON_MERGE_PATCH of MariaDB 10.11 keeps or loses other fields when a patch has nulls in another order than the
     document has the names: of {"a": "1", "b": "2"} and {"b": null, "a": null} it makes {"b": "2"}
     (docs/decisions/0008-mariadb-deletes.md). An empty text is no JSON, so it cannot be a value.
     """
-    if ":null" not in delta:
+    if delta is None or ":null" not in delta:
         return delta
     return encode_fields({name: text or "" for name, text in decode_value(delta).items()})

@@ -14,7 +14,8 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write
-from fieldstone.store.tables import STATE
+from fieldstone.store.engines.interning import MetKey, NewUsage
+from fieldstone.store.tables import CONTEXT, STATE, USAGE
 
 
 class SQLite(Engine):
@@ -42,17 +43,19 @@ class SQLite(Engine):
         return saved
 
     # json_patch merges deeply, but every value is a string, so here it replaces whole values and drops nulls.
+    # Of NULL it makes NULL: a grade alone leaves the fields as they are.
     _SAVE = f"""
         INSERT INTO {STATE} AS stored
             (student_id, created, modified, usage_id, fields, grade, max_grade, revision, done)
         {{rows}}
         ON CONFLICT (student_id, usage_id) DO UPDATE SET
-            fields = json_patch(stored.fields, excluded.fields),
+            fields = coalesce(json_patch(coalesce(stored.fields, '{{{{}}}}'), excluded.fields), stored.fields),
             grade = coalesce(excluded.grade, stored.grade),
             max_grade = coalesce(excluded.max_grade, stored.max_grade),
             revision = stored.revision + 1,
             modified = max(stored.modified, excluded.modified)
-        RETURNING usage_id, fields, revision, {time.format("modified")} AS modified, grade, max_grade, done
+        RETURNING usage_id, coalesce(fields, '{{{{}}}}') AS fields, revision,
+            {time.format("modified")} AS modified, grade, max_grade, done
     """
     _SAVE = " ".join(_SAVE.split())  # Django goes through the text of each statement with a pattern
     _SAVE_ONE = _SAVE.format(rows="VALUES (%s, %s, %s, %s, %s, %s, %s, 1, 'na')")
@@ -61,6 +64,19 @@ class SQLite(Engine):
         rows="SELECT %s, %s, %s, json_extract(value, '$[0]'), json_extract(value, '$[1]'), NULL, NULL, 1, 'na'"
         " FROM json_each(%s) WHERE true"
     )
+
+    # Whoever writes keeps all others from writing, so the rows that are there may as well be written over:
+    # only a row that the statement wrote is returned.
+    def meet_usages(self, cursor: CursorWrapper, rows: Sequence[NewUsage]) -> list[MetKey]:
+        cursor.execute(
+            f"INSERT INTO {USAGE} (key, context_id, block_type)"
+            " SELECT json_extract(value, '$[0]'), context.id, json_extract(value, '$[2]')"
+            f" FROM json_each(%s) JOIN {CONTEXT} AS context ON context.key = json_extract(value, '$[1]')"
+            " WHERE true"  # without it SQLite reads ON CONFLICT as the join's ON
+            " ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING key, id, context_id",
+            [json.dumps(rows)],
+        )
+        return list(cursor.fetchall())
 
     def token(self, token: UUID | None) -> Any:
         return token and token.hex

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.engines import engine_of
-from fieldstone.store.engines.base import marks
 from fieldstone.store.engines.history import RevisionKey
+from fieldstone.store.engines.placeholders import marks
 from fieldstone.store.tables import HISTORY, LOWEST_ID, STATE, USAGE
 
 RowKey = tuple[int, int]
@@ -92,7 +92,7 @@ def read_states(cursor: CursorWrapper, part: Part, after: RowKey, limit: int) ->
     """The next states by (student, usage)."""
     condition, parameters = part.condition()
     cursor.execute(
-        f"SELECT student_id, usage_id, fields, revision, grade, max_grade FROM {STATE}"
+        f"SELECT student_id, usage_id, coalesce(fields, '{{}}'), revision, grade, max_grade FROM {STATE}"
         f" WHERE student_id >= %s AND (student_id, usage_id) > (%s, %s){condition}"
         " ORDER BY student_id, usage_id LIMIT %s",
         [after[0], *after, *parameters, limit],

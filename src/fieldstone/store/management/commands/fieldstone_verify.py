@@ -7,11 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from fieldstone.errors import NothingStoredError
+from fieldstone.errors import InvalidPlaceError, NothingStoredError
 from fieldstone.store.engines.walk import Part
 from fieldstone.store.management.command import StoreCommand
+from fieldstone.store.parts import part_of
 from fieldstone.store.routing import home_for_writing
-from fieldstone.store.verify import Verification, part_of
+from fieldstone.store.verify import Verification
 
 EXAMPLES = """examples:
   manage.py fieldstone_verify
@@ -48,7 +49,7 @@ class Command(StoreCommand):
     ) -> None:
         try:
             part = part_of(using, learner_id=learner, context=context, usage=usage)
-        except NothingStoredError as error:
+        except (InvalidPlaceError, NothingStoredError) as error:
             raise CommandError(str(error), returncode=2) from error
         verification, disagreements = Verification(using, part), 0
         with self.progress("states", verification.total(), options) as shown:
