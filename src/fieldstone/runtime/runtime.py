@@ -23,8 +23,9 @@ from fieldstone.runtime.inheritance import InheritedSettings
 from fieldstone.runtime.services import LearnerService, ReplaceUrlsService, stateless_services
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
 from fieldstone.store import Grade, Store
-from fieldstone.xblock.field_data_cache import LEARNER_SCOPES, FieldDataCache
+from fieldstone.xblock.field_data_cache import FieldDataCache
 from fieldstone.xblock.key_value_store import DjangoKeyValueStore
+from fieldstone.xblock.scopes import LEARNER_SCOPES
 
 log = logging.getLogger(__name__)
 events = logging.getLogger("fieldstone.events")

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 
+from django.db import Error as DatabaseError
 from opaque_keys.edx.keys import CourseKey, UsageKey
 from xblock.core import XBlock
-from xblock.fields import Scope
+from xblock.exceptions import KeyValueMultiSaveError, XBlockSaveError
 from xblock.runtime import KeyValueStore
 
-from fieldstone.errors import CrossLearnerError, ReadOnlyError
-from fieldstone.store.places import Place, PlaceName, Preferences, Summary, UserInfo, name_of
-from fieldstone.store.states import Grade, State
+from fieldstone.errors import CrossLearnerError, FieldstoneError, ReadOnlyError
+from fieldstone.store.states import Grade
 from fieldstone.store.store import Store
-from fieldstone.values import DELETED, Fields, decode_value, encode_changes
+from fieldstone.values import DELETED, encode_changes
+from fieldstone.xblock.batch import Batch, overlaid
+from fieldstone.xblock.declared import BlockFilter, descendents
+from fieldstone.xblock.known import Known
+from fieldstone.xblock.scopes import NEVER, Cell
 
-LEARNER_SCOPES = (Scope.user_state, Scope.user_state_summary, Scope.preferences, Scope.user_info)
+log = logging.getLogger(__name__)
 
 
 class FieldDataCache:
@@ -27,6 +31,15 @@ class FieldDataCache:
 
     One query a scope that occurs, whatever the number of blocks; reads after that cost none. A save goes to the
     store first and into the cache once it is there.
+
+    ``asides`` names the types of asides that are fetched with their blocks. ``read_only`` makes every write raise
+    ``ReadOnlyError``; with ``ignore_writes`` as well, writes do nothing, as they did in Open edX. ``origin`` is
+    kept in the history of what is saved through this cache; ``using`` is a database alias, for ``Store``.
+
+    An anonymous visitor has no fields, and sees what is stored in ``user_state_summary``, which is nobody's.
+
+    Calls with a key raise ``InvalidScopeError`` for a scope that is not the learner's, and ``CrossLearnerError``
+    for a key of another learner.
     """
 
     def __init__(
@@ -34,170 +47,212 @@ class FieldDataCache:
         blocks: Iterable[XBlock],
         course_id: CourseKey,
         user: Any,
-        *,
+        asides: Iterable[str] | None = None,
         read_only: bool = False,
+        *,
+        ignore_writes: bool = False,
         origin: str = "",
-        using: str = "default",
+        using: str | None = None,
     ) -> None:
         self.course_id = course_id
         self.user = user
+        self.asides = tuple(asides or ())
         self.read_only = read_only
-        self.origin = origin  # kept in the history of what is saved through this cache
+        self.ignore_writes = ignore_writes
+        self.origin = origin
         self._store = Store(using)
-        self._learner_id = user.pk
-        self._fields: dict[PlaceName, Fields] = {}  # a place that was met is always here
-        self._batch: _Batch | None = None
+        self._known = Known(course_id, user, self._store)
+        self._batch: Batch | None = None
         self.add_blocks_to_cache(blocks)
+
+    @classmethod
+    def cache_for_block_descendents(
+        cls,
+        course_id: CourseKey,
+        user: Any,
+        block: XBlock,
+        depth: int | None = None,
+        block_filter: BlockFilter | None = None,
+        asides: Iterable[str] | None = None,
+        read_only: bool = False,
+        **options: Any,
+    ) -> Self:
+        """A cache to which ``add_block_descendents`` has added; ``options`` are the constructor's others."""
+        cache = cls([], course_id, user, asides=asides, read_only=read_only, **options)
+        cache.add_block_descendents(block, depth, block_filter)
+        return cache
+
+    @property
+    def cache(self) -> Mapping[Any, Any]:
+        """What is known by scope; each has a ``len``: the places of ``user_state``, the fields of other scopes."""
+        return self._known.by_scope
+
+    def __len__(self) -> int:
+        return sum(map(len, self._known.by_scope.values()))
+
+    # Fetching
 
     def add_blocks_to_cache(self, blocks: Iterable[XBlock]) -> None:
         """Fetch what the fields of these blocks may need; nothing for what is here already."""
-        missing: dict[PlaceName, Place] = {}
-        for block in blocks:
-            for place in _places_of(block):
-                name = name_of(place)
-                if name not in self._fields:
-                    missing[name] = place
-        if missing:
-            self._fetch(missing)
+        self._known.add(blocks, self.asides)
 
-    def _fetch(self, missing: Mapping[PlaceName, Place]) -> None:
-        found: Mapping[PlaceName, State] = {}
-        if self.user.is_authenticated:
-            found = self._store.read(self.user, missing.values()).by_name
-        for name in missing:
-            state = found.get(name)
-            self._fields[name] = _NO_FIELDS if state is None else state.fields
+    def add_block_descendents(
+        self, block: XBlock, depth: int | None = None, block_filter: BlockFilter | None = None
+    ) -> None:
+        """Add a block and those below it, ``depth`` levels deep (``None``: all), that the filter takes."""
+        self.add_blocks_to_cache(descendents(block, depth, block_filter))
 
-    def fields_at(self, key: KeyValueStore.Key) -> Fields:
-        """The fields of the place that a key is at. Raises ``CrossLearnerError``."""
-        self._check_learner(key)
-        if key.scope is Scope.user_state:  # nearly always; a scope's own comparison and hash run in Python
-            fields = self._fields.get(str(key.block_scope_id))
-            if fields is not None:
-                return fields
-        return self._fields_of(_place_of(key))
+    # Reading
 
-    def _fields_of(self, place: Place) -> Fields:
-        """The fields of a place, fetched now if its block was never added: an empty answer could be wrong."""
-        name = name_of(place)
-        if name not in self._fields:
-            self._fetch({name: place})
-        return self._fields[name]
+    def get(self, key: KeyValueStore.Key) -> Any:
+        """The value, a new object at each call; ``None`` is a value. Raises ``KeyError`` when none is stored."""
+        return self._known.state(key).fields[key.field_name]
 
-    def save(self, updates: Mapping[KeyValueStore.Key, Any]) -> None:
-        """Save values, ``DELETED`` to delete; all of them or none, and the cache follows the store.
+    def has(self, key: KeyValueStore.Key) -> bool:
+        """Whether a value is stored."""
+        return key.field_name in self._known.state(key).fields
+
+    def last_modified(self, key: KeyValueStore.Key) -> datetime | None:
+        """Since when the value has not changed: in ``user_state`` the last save of the block's fields."""
+        state = self._known.state(key)
+        if key.field_name not in state.fields or state.modified == NEVER:
+            return None
+        return state.modified if state.times is None else state.times[key.field_name]
+
+    # Saving
+
+    def set_many(self, kv_dict: Mapping[KeyValueStore.Key, Any]) -> None:
+        """Save values, ``DELETED`` to delete one: of any blocks and scopes, all or none.
 
         Inside ``saving_at_the_end`` the values are seen at once and stored when it ends.
+
+        Raises ``KeyValueMultiSaveError`` with no saved field names when the store refuses: then nothing is
+        stored, the cache shows what was there before, and the same call may be tried again.
         """
-        changes: dict[Place, dict[str, Any]] = {}
-        for key, value in updates.items():
-            self._check_learner(key)
-            changes.setdefault(_place_of(key), {})[key.field_name] = value
-        if self.read_only:
-            raise ReadOnlyError("This field data cache is read-only: nothing was saved.")
-        if self._batch is None:
-            self._store_now(changes)
-            return
-        encoded = {place: encode_changes(place, fields) for place, fields in changes.items()}
-        for place, fields in encoded.items():
-            self._batch.stored.setdefault(name_of(place), self._fields_of(place))
-            # Copies: what the block does to a value after its save belongs to its next save.
-            copies = {name: DELETED if text is None else decode_value(text) for name, text in fields.items()}
-            self._batch.changes.setdefault(place, {}).update(copies)
-            self._overlay(place, fields)
+        try:
+            self._save(kv_dict)
+        except (CrossLearnerError, ReadOnlyError):
+            raise
+        except (DatabaseError, FieldstoneError) as error:
+            names = ", ".join(sorted(key.field_name for key in kv_dict))
+            log.exception("Nothing of %s was saved", names)
+            raise KeyValueMultiSaveError([]) from error
+
+    def delete(self, key: KeyValueStore.Key) -> None:
+        """Delete a value. Raises ``KeyError`` when none is stored, and what ``set_many`` does."""
+        if not self.has(key):
+            raise KeyError(key.field_name)
+        self.set_many({key: DELETED})
 
     def save_grade(self, usage_key: UsageKey, grade: Grade) -> None:
         """Save a learner's grade at a block; inside ``saving_at_the_end``, together with all else."""
-        if self.read_only:
-            raise ReadOnlyError("This field data cache is read-only: the grade was not saved.")
+        if self._is_closed():
+            return
         if self._batch is None:
-            self._store.save(self.user, {}, grades={usage_key: grade}, origin=self.origin)
+            self._store_now({}, {usage_key: grade})
         else:
             self._batch.grades[usage_key] = grade
 
+    def save_many(self, blocks: Iterable[XBlock]) -> None:
+        """Save the dirty fields of all these blocks: one save of a page, whole or not at all.
+
+        Raises ``XBlockSaveError`` as ``block.save()`` does: then nothing is saved, and every field is still dirty.
+        """
+        blocks = list(blocks)
+        try:
+            with self.saving_at_the_end() as batch:
+                for block in blocks:
+                    batch.add_block(block)
+                    block.save()
+        except (DatabaseError, FieldstoneError, KeyValueMultiSaveError, XBlockSaveError) as error:
+            if isinstance(error, CrossLearnerError | ReadOnlyError):
+                raise
+            dirty = [field for block in blocks for field in block._dirty_fields]
+            raise XBlockSaveError([], dirty, f"Nothing of {len(blocks)} blocks was saved") from error
+
     @contextmanager
-    def saving_at_the_end(self) -> Iterator[None]:
+    def saving_at_the_end(self) -> Iterator[Batch]:
         """Make one save of all that is saved within: a page of blocks costs one write, not one a block.
 
         Nothing is stored when the body raises. Raises what ``Store.save`` raises, as the body ends; after any
-        error the cache shows what is stored.
+        error the cache shows what is stored. A block that was saved within by its own ``save`` does not know then
+        that it was not: ``save_many`` tells it.
         """
         if self._batch is not None:  # the page around this one saves
-            yield
+            mark = self._batch.mark()
+            try:
+                yield self._batch
+            except BaseException:
+                self._batch.undo(mark)
+                raise
             return
-        self._batch = batch = _Batch()
+        self._batch = batch = Batch()
         try:
-            yield
+            yield batch
             self._batch = None
             self._store_now(batch.changes, batch.grades)
         except BaseException:
             self._batch = None
-            self._fields.update(batch.stored)
+            batch.undo()
             raise
 
-    def _store_now(
-        self, changes: Mapping[Place, Mapping[str, Any]], grades: Mapping[UsageKey, Grade] | None = None
-    ) -> None:
-        merged = self._store.save(self.user, changes, grades=grades, origin=self.origin).states.by_name
-        for place, fields in changes.items():
-            state = merged.get(name_of(place))
-            if state is not None:  # with what other processes saved since the prefetch
-                self._fields[name_of(place)] = state.fields
-            elif name_of(place) in self._fields:
-                self._overlay(place, encode_changes(place, fields))
-
-    def _overlay(self, place: Place, encoded: Mapping[str, str | None]) -> None:
-        name = name_of(place)
-        self._fields[name] = self._fields[name].overlaid(encoded)
-
-    def _check_learner(self, key: KeyValueStore.Key) -> None:
-        # An `if` and not an assert: `python -O` must not open other learners' state.
-        if key.user_id == self._learner_id or key.scope not in _PER_LEARNER:
+    def _save(self, updates: Mapping[KeyValueStore.Key, Any]) -> None:
+        changes: dict[Cell, dict[str, Any]] = {}
+        for key, value in updates.items():
+            # What is shown without being stored has to be whole.
+            cell = self._known.cell(key, whole=self._batch is not None)
+            changes.setdefault(cell, {})[key.field_name] = value
+        if self._is_closed():
             return
-        if self.user.is_authenticated:
-            raise CrossLearnerError(key.user_id, self._learner_id)
+        if self._batch is None:
+            self._store_now(changes, {})
+            return
+        encoded = {cell: encode_changes(cell.place, fields) for cell, fields in changes.items()}
+        for cell, fields in encoded.items():
+            self._batch.add(cell, fields)
 
+    def _is_closed(self) -> bool:
+        """Whether a write does nothing. Raises ``ReadOnlyError`` where it must not go unseen."""
+        if self.read_only and not self.ignore_writes:
+            raise ReadOnlyError("This field data cache is read-only: nothing was saved.")
+        return self.read_only
 
-@dataclass
-class _Batch:
-    """Saves that wait for the end of ``saving_at_the_end``."""
+    def _store_now(self, changes: Mapping[Cell, Mapping[str, Any]], grades: Mapping[UsageKey, Grade]) -> None:
+        receipt = self._store.save(
+            self._known.learner,
+            {cell.place: fields for cell, fields in changes.items()},
+            grades=grades,
+            origin=self.origin,
+        )
+        for cell, fields in changes.items():
+            state = receipt.states.usages.get(cell.name) if isinstance(cell.place, UsageKey) else None
+            if state is not None:  # with what other processes saved since the prefetch
+                cell.take_whole(state)
+            else:
+                cell.state = overlaid(cell.state, encode_changes(cell.place, fields), receipt.at)
 
-    changes: dict[Place, dict[str, Any]] = field(default_factory=dict)
-    grades: dict[UsageKey, Grade] = field(default_factory=dict)
-    stored: dict[PlaceName, Fields] = field(default_factory=dict)  # the cache before them, to go back to
+    # As Open edX once called them
 
+    add_descriptors_to_cache = add_blocks_to_cache
 
-_NO_FIELDS = Fields({})
-_PER_LEARNER = frozenset({Scope.user_state, Scope.preferences, Scope.user_info})
+    def add_descriptor_descendents(
+        self, descriptor: XBlock, depth: int | None = None, descriptor_filter: BlockFilter | None = None
+    ) -> None:
+        """``add_block_descendents``."""
+        self.add_block_descendents(descriptor, depth, descriptor_filter)
 
-
-@cache
-def _scopes_of(cls: Any) -> frozenset[Scope]:
-    """The scopes that occur among the fields of a class of blocks; they never change."""
-    return frozenset(declared.scope for declared in cls.fields.values())
-
-
-def _places_of(block: XBlock) -> Iterator[Place]:
-    """The places that the learner fields of a block are at."""
-    cls: Any = type(block)
-    scopes = _scopes_of(cls)
-    usage_key: UsageKey = block.scope_ids.usage_id
-    if Scope.user_state in scopes:
-        yield usage_key
-    if Scope.user_state_summary in scopes:
-        yield Summary(usage_key)
-    if Scope.preferences in scopes:
-        yield Preferences(block.scope_ids.block_type)
-    if Scope.user_info in scopes:
-        yield UserInfo()
-
-
-def _place_of(key: KeyValueStore.Key) -> Place:
-    if key.scope == Scope.user_state:
-        usage_key: UsageKey = key.block_scope_id
-        return usage_key
-    if key.scope == Scope.user_state_summary:
-        return Summary(key.block_scope_id)
-    if key.scope == Scope.preferences:
-        return Preferences(key.block_scope_id)
-    return UserInfo()
+    @classmethod
+    def cache_for_descriptor_descendents(
+        cls,
+        course_id: CourseKey,
+        user: Any,
+        descriptor: XBlock,
+        depth: int | None = None,
+        descriptor_filter: BlockFilter | None = None,
+        *others: Any,
+        **options: Any,
+    ) -> Self:
+        """``cache_for_block_descendents``."""
+        return cls.cache_for_block_descendents(
+            course_id, user, descriptor, depth, descriptor_filter, *others, **options
+        )
