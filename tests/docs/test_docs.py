@@ -17,9 +17,11 @@ ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "example").rglob("*.md")])
 
 
-def test_the_readmes_code_prints_what_the_readme_says(tmp_path):
-    code, output = re.findall(r"```(?:python|text)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[:2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/open-edx.md"])
+def test_the_code_of_a_page_prints_what_the_page_says(tmp_path, page):
+    code, output = re.findall(r"```(?:python|text)\n(.*?)```", (ROOT / page).read_text(), re.S)[:2]
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout == output, done.stderr
 
 
