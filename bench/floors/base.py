@@ -183,6 +183,17 @@ class Floor(ABC):
             (context,),
         )
 
+    def named_states_of_course(self, context: str) -> Iterable[tuple[Any, ...]]:
+        """Username, usage key and fields of every learner's state of a course, out of the store's own tables."""
+        return self.stream(
+            self.text(
+                f"SELECT username, met.key, fields FROM {USAGE} AS met JOIN {STATE} ON usage_id = met.id"
+                " JOIN auth_user ON auth_user.id = student_id"
+                f" WHERE met.context_id = (SELECT id FROM {CONTEXT} AS course WHERE course.key = ?)"
+            ),
+            (context,),
+        )
+
     # Saving
 
     def save(self, learner: int, saving: Saving) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from bench.measuring import Work
 from bench.workload import Fill, Workload, fill
 
-STORE, XBLOCK = "Store", "FieldDataCache"
+STORE, XBLOCK, CLIENT = "Store", "FieldDataCache", "user state client"
 
 
 class MismatchError(Exception):

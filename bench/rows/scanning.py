@@ -12,12 +12,13 @@ from opaque_keys.edx.keys import CourseKey
 from opaque_keys.edx.locator import CourseLocator
 
 from bench.databases import Database
-from bench.rows.base import STORE, Pair, row
+from bench.rows.base import CLIENT, STORE, Pair, row
 from bench.workload import COURSE, Volume, Workload, block_id, course_keys, problem_state
 from fieldstone.store.store import Store
 from fieldstone.store.tables import STATE
 from fieldstone.store.usages import intern_usages
 from fieldstone.values import encode_changes, encode_fields
+from fieldstone.xblock import DjangoXBlockUserStateClient
 
 SMALLER_COURSE: CourseKey = CourseLocator("FieldstoneX", "Speed102", "2026_T1")
 """Another course in the same tables, with a tenth of the learners."""
@@ -36,6 +37,8 @@ def fill_courses(database: Database, volume: Volume) -> Workload:
         interned = intern_usages({str(key): key for key in keys}, "default")
         ids = [interned[str(key)] for key in keys]
         database.floor.copy(STATE, COLUMNS, _rows(database.floor.now(), ids, learners))
+    accounts = [get_user_model()(pk=n, username=f"learner {n}") for n in range(1, volume.scanned_learners + 1)]
+    get_user_model().objects.bulk_create(accounts, ignore_conflicts=True, batch_size=1000)
     database.floor.settle()
     return Workload(database, volume, Store(), user, keys, ids)
 
@@ -67,6 +70,42 @@ def scan(load: Workload) -> Pair:
         return sum(row[5] for row in load.floor.states_of_course(str(COURSE)))
 
     return Pair(ours, floor, lambda: _seen_by_ours(load), lambda: _seen_by_floor(load))
+
+
+@row(
+    "scan-client",
+    "iterate a course of 200,000 states",
+    CLIENT,
+    postgresql=2.0,
+    sqlite=2.0,
+    data=fill_courses,
+    least_rounds=5,
+)
+def scan_client(load: Workload) -> Pair:
+    """With usernames, and every value decoded, which the row before leaves to whoever asks for one."""
+    client = DjangoXBlockUserStateClient()
+
+    def ours() -> int:
+        return sum(len(entry.state or ()) for entry in client.iter_all_for_course(COURSE))
+
+    def floor() -> int:
+        return sum(len(state) for *_, state in _named_states(load))
+
+    def seen_by_ours() -> list[Any]:
+        entries = client.iter_all_for_course(COURSE)
+        return sorted(
+            (entry.username, str(entry.block_key), json.dumps(entry.state, sort_keys=True)) for entry in entries
+        )
+
+    def seen_by_floor() -> list[Any]:
+        return sorted((*names, json.dumps(state, sort_keys=True)) for *names, state in _named_states(load))
+
+    return Pair(ours, floor, seen_by_ours, seen_by_floor)
+
+
+def _named_states(load: Workload) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for username, key, fields in load.floor.named_states_of_course(str(COURSE)):
+        yield username, key, {name: json.loads(text) for name, text in json.loads(fields).items()}
 
 
 def _seen_by_ours(load: Workload) -> list[tuple[int, str, int]]:

@@ -213,6 +213,11 @@ class Fields(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"Fields({dict(self)!r})"
 
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, decoded at once: several times as fast as one by one."""
+        encoded = self.encoded
+        return dict(zip(encoded, decode_value(f"[{','.join(encoded.values())}]"), strict=True))
+
     def as_json(self) -> str:
         """The fields as plain JSON text, ``{"attempts": 1}``."""
         return "{" + ", ".join(f"{_compact.encode(n)}: {text}" for n, text in self.encoded.items()) + "}"

@@ -197,7 +197,7 @@ class DjangoXBlockUserStateClient:
         if not states:
             raise self.DoesNotExist(username, block_key, scope)
         return (
-            XBlockUserState(username, block_key, dict(state.fields) or None, state.modified, scope)
+            XBlockUserState(username, block_key, state.fields.as_dict() or None, state.modified, scope)
             for state in states
         )
 
@@ -278,7 +278,7 @@ def _found(
     username: str | None, block_key: Any, state: State, scope: Scope, names: list[str] | None
 ) -> XBlockUserState:
     if names is None:
-        return XBlockUserState(username, block_key, dict(state.fields), state.modified, scope)
+        return XBlockUserState(username, block_key, state.fields.as_dict(), state.modified, scope)
     fields = {name: state.fields[name] for name in names if name in state.fields}
     times = state.times or {}  # in user_state one for all fields
     updated = max((times[name] for name in fields if name in times), default=state.modified)
