@@ -37,10 +37,45 @@ class Plan:
         plan = cls()
         for place, fields in changes.items():
             if fields:
-                plan._add(place, encode_changes(place, fields))
+                plan.add(place, encode_changes(place, fields))
         for usage_key, grade in grades.items():
-            plan._add_grade(usage_key, grade)
+            plan.add_grade(usage_key, grade)
         return plan
+
+    def add(self, place: Place, encoded: Encoded, text: str | None = None) -> None:
+        """Save encoded changes of a place; who has the ``key_text`` of its usage key gives it.
+
+        Raises ``InvalidPlaceError`` or ``InvalidValueError``.
+        """
+        if not isinstance(place, Summary | Preferences | UserInfo):
+            text = text or key_text(place)
+            self.keys[text] = place
+            self.states.setdefault(text, {}).update(encoded)  # two keys may have one text
+            return
+        for name in encoded:
+            if len(name) > FIELD_NAME_LENGTH:
+                raise InvalidValueError(place, name, f"its name is longer than {FIELD_NAME_LENGTH} characters")
+        if isinstance(place, Summary):
+            text = text or key_text(place.usage_key)
+            self.keys[text] = place.usage_key
+            self.summaries.setdefault(text, {}).update(encoded)
+        elif isinstance(place, Preferences):
+            if not 0 < len(place.block_type) <= BLOCK_TYPE_LENGTH:
+                raise InvalidPlaceError(f"{place!r}: a block type is 1 to {BLOCK_TYPE_LENGTH} characters.")
+            self.preferences[place.block_type] = encoded
+        else:
+            self.user_info = encoded
+
+    def add_grade(self, usage_key: UsageKey, grade: Grade) -> None:
+        """Save a grade. Raises ``InvalidPlaceError`` or ``InvalidValueError``."""
+        if grade != NO_GRADE and not all(isinstance(n, int | float) and math.isfinite(n) for n in grade):
+            raise InvalidValueError(
+                usage_key, "grade", f"a value and a maximum are two finite numbers, not {grade}"
+            )
+        text = key_text(usage_key)
+        self.keys[text] = usage_key
+        self.grades[text] = grade if grade == NO_GRADE else Grade(*map(float, grade))  # type: ignore[arg-type]
+        self.states.setdefault(text, {})
 
     def __bool__(self) -> bool:
         return bool(self.states or self.field_tables())
@@ -79,33 +114,3 @@ class Plan:
             deletions = [text is None for fields in table.values() for text in fields.values()]
             of_fields += sum(deletions) + (not all(deletions))
         return of_fields + 2 * bool(self.cleared) + (engine.statements_to_save_states if self.states else 0)
-
-    def _add_grade(self, usage_key: UsageKey, grade: Grade) -> None:
-        if grade != NO_GRADE and not all(isinstance(n, int | float) and math.isfinite(n) for n in grade):
-            raise InvalidValueError(
-                usage_key, "grade", f"a value and a maximum are two finite numbers, not {grade}"
-            )
-        text = key_text(usage_key)
-        self.keys[text] = usage_key
-        self.grades[text] = grade if grade == NO_GRADE else Grade(*map(float, grade))  # type: ignore[arg-type]
-        self.states.setdefault(text, {})
-
-    def _add(self, place: Place, encoded: Encoded) -> None:
-        if not isinstance(place, Summary | Preferences | UserInfo):
-            text = key_text(place)
-            self.keys[text] = place
-            self.states.setdefault(text, {}).update(encoded)  # two keys may have one text
-            return
-        for name in encoded:
-            if len(name) > FIELD_NAME_LENGTH:
-                raise InvalidValueError(place, name, f"its name is longer than {FIELD_NAME_LENGTH} characters")
-        if isinstance(place, Summary):
-            text = key_text(place.usage_key)
-            self.keys[text] = place.usage_key
-            self.summaries.setdefault(text, {}).update(encoded)
-        elif isinstance(place, Preferences):
-            if not 0 < len(place.block_type) <= BLOCK_TYPE_LENGTH:
-                raise InvalidPlaceError(f"{place!r}: a block type is 1 to {BLOCK_TYPE_LENGTH} characters.")
-            self.preferences[place.block_type] = encoded
-        else:
-            self.user_info = encoded

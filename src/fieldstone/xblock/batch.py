@@ -10,7 +10,6 @@ from typing import Any
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.store.states import Grade, RowFields, State
-from fieldstone.values import DELETED, decode_value
 from fieldstone.xblock.scopes import Cell
 
 
@@ -18,7 +17,7 @@ from fieldstone.xblock.scopes import Cell
 class Batch:
     """What is seen in the cache already, and not yet stored."""
 
-    changes: dict[Cell, dict[str, Any]] = field(default_factory=dict)
+    changes: dict[Cell, dict[str, str | None]] = field(default_factory=dict)  # encoded
     grades: dict[UsageKey, Grade] = field(default_factory=dict)
     stored: dict[Cell, State] = field(default_factory=dict)  # the cells before them
     dirty: list[tuple[Any, dict[Any, Any]]] = field(default_factory=list)  # blocks, and their dirty fields before
@@ -26,9 +25,7 @@ class Batch:
     def add(self, cell: Cell, encoded: Mapping[str, str | None]) -> None:
         """Show changes of a place, and keep them for the save at the end."""
         self.stored.setdefault(cell, cell.state)
-        # Copies: what the block does to a value after its save belongs to its next save.
-        copies = {name: DELETED if text is None else decode_value(text) for name, text in encoded.items()}
-        self.changes.setdefault(cell, {}).update(copies)
+        self.changes.setdefault(cell, {}).update(encoded)
         cell.state = overlaid(cell.state, encoded, cell.state.modified)
 
     def add_block(self, block: Any) -> None:

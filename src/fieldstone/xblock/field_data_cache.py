@@ -15,6 +15,7 @@ from xblock.exceptions import KeyValueMultiSaveError, XBlockSaveError
 from xblock.runtime import KeyValueStore
 
 from fieldstone.errors import CrossLearnerError, FieldstoneError, ReadOnlyError
+from fieldstone.store.plan import Plan
 from fieldstone.store.states import Grade
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED, encode_changes
@@ -204,12 +205,13 @@ class FieldDataCache:
             changes.setdefault(cell, {})[key.field_name] = value
         if self._is_closed():
             return
-        if self._batch is None:
-            self._store_now(changes, {})
-            return
+        # What a block does to a value after its save belongs to its next save: from here on it is text.
         encoded = {cell: encode_changes(cell.place, fields) for cell, fields in changes.items()}
-        for cell, fields in encoded.items():
-            self._batch.add(cell, fields)
+        if self._batch is None:
+            self._store_now(encoded, {})
+        else:
+            for cell, texts in encoded.items():
+                self._batch.add(cell, texts)
 
     def _is_closed(self) -> bool:
         """Whether a write does nothing. Raises ``ReadOnlyError`` where it must not go unseen."""
@@ -217,19 +219,19 @@ class FieldDataCache:
             raise ReadOnlyError("This field data cache is read-only: nothing was saved.")
         return self.read_only
 
-    def _store_now(self, changes: Mapping[Cell, Mapping[str, Any]], grades: Mapping[UsageKey, Grade]) -> None:
-        receipt = self._store.save(
-            self._known.learner,
-            {cell.place: fields for cell, fields in changes.items()},
-            grades=grades,
-            origin=self.origin,
-        )
-        for cell, fields in changes.items():
+    def _store_now(self, changes: Mapping[Cell, dict[str, str | None]], grades: Mapping[UsageKey, Grade]) -> None:
+        plan = Plan()
+        for cell, texts in changes.items():
+            plan.add(cell.place, texts, cell.name)
+        for usage_key, grade in grades.items():
+            plan.add_grade(usage_key, grade)
+        receipt = self._store.save_plan(self._known.learner, plan, origin=self.origin)
+        for cell, texts in changes.items():
             state = receipt.states.usages.get(cell.name) if isinstance(cell.place, UsageKey) else None
             if state is not None:  # with what other processes saved since the prefetch
                 cell.take_whole(state)
             else:
-                cell.state = overlaid(cell.state, encode_changes(cell.place, fields), receipt.at)
+                cell.state = overlaid(cell.state, texts, receipt.at)
 
     # As Open edX once called them
 
