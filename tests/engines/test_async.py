@@ -19,7 +19,7 @@ from tests.conftest import COURSE, each_engine, usage
 
 A, B = usage("a"), usage("b")
 EVERYWHERE = {A: {"x": 1}, B: {"x": 1}, Preferences("problem"): {"x": 1}}
-CALLS = ["read", "save", "history", "at", "restore", "scan"]
+CALLS = ["read", "save", "history", "states", "at", "restore", "scan", "scan_fields", "scan_summaries"]
 
 
 def run(coroutine):
@@ -70,6 +70,23 @@ def test_they_give_what_the_calls_without_the_a_give(store, learner):
     assert [revision.origin for revision in history] == ["restore", "", "first"]
     assert dict(earlier.fields) == dict(store.at(learner, A, revision=2).fields) == {"x": 1, "y": [None]}
     assert [(row.learner_id, row.key) for row in scanned] == [(learner, str(A))]
+
+
+@each_engine
+def test_the_scopes_beside_user_state_are_scanned_as_the_calls_without_the_a_do(store, learner):
+    store.save(learner, {A: {"x": 1}, Summary(A): {"s": 1}, UserInfo(): {"u": 1}})
+
+    async def life():
+        return (
+            await store.astates(learner, A),
+            await gathered(store.ascan_fields(UserInfo())),
+            await gathered(store.ascan_summaries(COURSE)),
+        )
+
+    states, infos, summaries = run(life())
+    assert [dict(state.fields) for state in states] == [{"x": 1}]
+    assert [(row.learner_id, dict(row.state.fields)) for row in infos] == [(learner, {"u": 1})]
+    assert [(row.key, dict(row.state.fields)) for row in summaries] == [(str(A), {"s": 1})]
 
 
 @each_engine

@@ -11,17 +11,12 @@ from django.db import OperationalError, connections, transaction
 from fieldstone.store import DELETED, NO_GRADE, Grade, Preferences, Store, Summary, UserInfo
 from fieldstone.store.tables import HISTORY, PREFERENCES, STATE, SUMMARY, USAGE, USER_INFO
 from tests.conftest import each_engine, usage
+from tests.engines.locks import IMPATIENT, locked
 
 A, B = usage("a"), usage("b")
 EVERYWHERE = [A, B, Summary(A), Preferences("problem"), UserInfo()]
 LAST_LOCKED = [STATE, SUMMARY.name, PREFERENCES.name, USER_INFO.name]
 """In the order of a save: of the last one everything else is written already when the wait begins."""
-
-IMPATIENT = {
-    "sqlite": "PRAGMA busy_timeout = 50",
-    "postgresql": "SET lock_timeout = '50ms'",
-    "mysql": "SET innodb_lock_wait_timeout = 1",  # the shortest there is
-}
 
 
 def everywhere(value):
@@ -39,23 +34,6 @@ def impatient(alias, store):
         cursor.execute(IMPATIENT[connections[alias].vendor])
     yield
     connections[alias].close()
-
-
-@contextlib.contextmanager
-def locked(alias, rows):
-    """Another connection has rows of a table locked; on SQLite, which knows no other way, the database."""
-    holder = connections[alias].copy()
-    lock = "BEGIN IMMEDIATE" if holder.vendor == "sqlite" else f"SELECT * FROM {rows} FOR UPDATE"
-    try:
-        if holder.vendor != "sqlite":
-            holder.set_autocommit(False)
-        with holder.cursor() as cursor:
-            cursor.execute(lock)
-            if holder.vendor != "sqlite":
-                assert cursor.fetchall(), "there is nothing to lock"
-        yield
-    finally:
-        holder.close()
 
 
 @each_engine

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from django.db import connections
 
 from fieldstone.store.tables import STATE
-from tests.engines.test_waiting_for_locks import IMPATIENT, locked
+from tests.engines.locks import IMPATIENT, locked
 
 Fault = Callable[[str, str], contextlib.AbstractContextManager[None]]
 

@@ -1,7 +1,8 @@
-"""The store: fields of places, for learners, on SQLite and PostgreSQL."""
+"""The store: fields of places, for learners."""
 
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo
 from fieldstone.store.scan import Scanned
+from fieldstone.store.scan_fields import ScannedFields, ScannedSummary
 from fieldstone.store.states import NO_GRADE, Grade, Receipt, Revision, State, States
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED, MISSING
@@ -16,6 +17,8 @@ __all__ = [
     "Receipt",
     "Revision",
     "Scanned",
+    "ScannedFields",
+    "ScannedSummary",
     "State",
     "States",
     "Store",
