@@ -1,6 +1,7 @@
-"""The faults that Fieldstone's ancestors are known for, each a test that fails on their behaviour.
+"""The faults that Fieldstone's ancestors are known for: each test is named after one, and fails on it.
 
-DESIGN.md names them. What is right instead has tests of its own in the files beside this one.
+What is right instead has tests of its own in the files beside this one; those of the user state client are in
+``test_user_state_client.py``.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 from xblock.exceptions import KeyValueMultiSaveError, XBlockSaveError
 
 from fieldstone.errors import CrossLearnerError, ReadOnlyError
+from fieldstone.store.models import StudentModule
 from fieldstone.store.tables import PREFERENCES, STATE, SUMMARY, USER_INFO
-from fieldstone.xblock import FieldDataCache, LmsKeyValueStore, ModelDataCache
+from fieldstone.xblock import DjangoXBlockUserStateClient, FieldDataCache, LmsKeyValueStore, ModelDataCache
 from tests.conftest import COURSE, each_engine, usage
 from tests.xblock.blocks import VALUES, Page, Quiz, key_of, keyed, stored
 from tests.xblock.faults import refused_values
@@ -23,6 +26,7 @@ from tests.xblock.routers import Everything
 REPOSITORY = Path(__file__).parents[2]
 
 BEFORE, AFTER = VALUES
+OF_USER_STATE = {name: BEFORE[name] for name in ("attempts", "answers")}
 TABLES = [STATE, SUMMARY.name, PREFERENCES.name, USER_INFO.name]
 
 
@@ -136,6 +140,32 @@ def test_a_get_costs_much(user, alias, quiz):
         key = key_of(quiz, name)
         page.kvs.get(key)  # the first one reads the row's text
         assert calls_of(lambda k=key: page.kvs.get(k)) <= limit
+
+
+# History in a second database
+
+
+@each_engine
+def test_saves_that_are_rolled_back_leave_history(user, alias, quiz):
+    """It was written by a transaction of its own."""
+    page = Page(user, alias)
+    block = page.add()
+    with pytest.raises(ZeroDivisionError), transaction.atomic(using=alias):
+        page.kvs.set(key_of(block, "attempts"), 2)
+        raise ZeroDivisionError
+    assert [entry.state for entry in history_of(block, user, alias)] == [OF_USER_STATE]
+
+
+@each_engine
+def test_committed_deletes_leave_none(user, alias, quiz):
+    """The history was deleted with its row."""
+    StudentModule.objects.using(alias).get(student=user).delete()
+    states = [entry.state for entry in history_of(quiz, user, alias)]
+    assert states == [None, OF_USER_STATE]
+
+
+def history_of(block, user, alias):
+    return DjangoXBlockUserStateClient(user, using=alias).get_history(user.username, block.scope_ids.usage_id)
 
 
 def calls_of(function) -> int:
