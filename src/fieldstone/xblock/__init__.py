@@ -6,7 +6,8 @@ from fieldstone.xblock.field_data_cache import FieldDataCache
 from fieldstone.xblock.first_generation import LmsKeyValueStore, ModelDataCache
 from fieldstone.xblock.key_value_store import DjangoKeyValueStore
 from fieldstone.xblock.scores import ScoresClient, set_score
-from fieldstone.xblock.user_state_client import DjangoXBlockUserStateClient, XBlockUserState
+from fieldstone.xblock.user_state import XBlockUserState
+from fieldstone.xblock.user_state_client import DjangoXBlockUserStateClient
 
 __all__ = [
     "DjangoKeyValueStore",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -12,58 +11,24 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import InterfaceError, OperationalError
 from opaque_keys.edx.keys import BlockTypeKey, LearningContextKey
-from xblock.exceptions import InvalidScopeError
 from xblock.fields import Scope
 
-from fieldstone.errors import FieldstoneError, InvalidPlaceError
+from fieldstone.errors import InvalidPlaceError
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.store.states import State
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED
 from fieldstone.xblock.scopes import LEARNER_SCOPES
+from fieldstone.xblock.user_state import (
+    NothingThereError,
+    UnavailableError,
+    UnsupportedScopeError,
+    XBlockUserState,
+)
 from fieldstone.xblock.usernames import find_user, usernames
 
 BATCH = 1000
 """Rows whose usernames are looked up together."""
-
-
-class XBlockUserState(NamedTuple):
-    """What is stored of one user at one block, or at what else ``scope`` is of."""
-
-    username: str | None  # None: a summary is nobody's, or the user's account is gone
-    block_key: Any  # a usage key; of preferences a block type, of user_info None
-    state: dict[str, Any] | None  # names to values; None in a history: after this save nothing was stored
-    updated: datetime  # aware, UTC: since then none of these fields was changed
-    scope: Scope
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}{tuple(self)!r}"
-
-
-class NothingThereError(FieldstoneError, LookupError):
-    """Nothing is stored of what was asked for."""
-
-    def __init__(self, username: str, block_key: Any, scope: Scope) -> None:
-        super().__init__(f"Nothing is stored of {username!r} at {block_key} in {scope.name}.")
-        self.username = username
-        self.block_key = block_key
-        self.scope = scope
-
-
-class UnavailableError(FieldstoneError, OperationalError):
-    """The database does not serve. An ``OperationalError`` too: older callers catch the database's errors."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(f"The database of learner state does not serve ({error}). Try again later.")
-
-
-class UnsupportedScopeError(FieldstoneError, InvalidScopeError, ValueError):  # type: ignore[misc]  # no types
-    """A call that there is not in this scope."""
-
-    def __init__(self, scope: Any, reason: str) -> None:
-        self.scope = scope
-        self.message = f"{getattr(scope, 'name', scope)}: {reason}"  # where XBlock's own error has it
-        Exception.__init__(self, self.message)
 
 
 class DjangoXBlockUserStateClient:
