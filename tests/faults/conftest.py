@@ -32,4 +32,5 @@ def small_disk(request: pytest.FixtureRequest, alias: str, open_folder: Path) ->
     try:
         yield disk
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        # Lazily: children of a server that was killed may take a moment longer than it to go.
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
