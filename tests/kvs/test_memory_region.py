@@ -18,6 +18,12 @@ class Clock:
         return self.now
 
 
+def deeply(value: object) -> object:
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
 def test_a_value_that_was_set_is_there_and_none_is_one():
     region = MemoryRegion()
     region.set("a", None)
@@ -47,6 +53,31 @@ def test_a_value_expires_when_its_time_is_up_and_not_before():
     assert region.get("long") == 2
 
 
+def test_a_value_without_time_left_is_not_kept():
+    region = MemoryRegion(clock=Clock())
+    region.set("a", 1, ttl=0)
+    assert region.get("a") is MISSING
+
+
+def test_of_an_expired_value_delete_says_that_there_was_none():
+    clock = Clock()
+    region = MemoryRegion(clock=clock)
+    region.set("a", 1, ttl=10)
+    clock.now = 10
+    assert not region.delete("a")
+
+
+def test_an_expired_value_that_was_looked_for_makes_room():
+    clock = Clock()
+    region = MemoryRegion(max_bytes=30, clock=clock)
+    region.set("a", "x" * 7)
+    region.set("b", "x" * 7, ttl=10)
+    clock.now = 10
+    assert region.get("b") is MISSING
+    region.set("c", "x" * 17)
+    assert region.get("a") == "x" * 7
+
+
 def test_setting_a_value_again_starts_its_time_again():
     clock = Clock()
     region = MemoryRegion(clock=clock)
@@ -73,7 +104,15 @@ def test_the_longest_unused_make_room():
     assert [key for key in "abcd" if region.get(key) is MISSING] == ["b"]
 
 
-@pytest.mark.parametrize("value", ["x" * 40, {1, 2}], ids=["too large", "no JSON"])
+def test_a_region_holds_all_the_bytes_that_it_may_and_keys_count_in_utf_8():
+    region = MemoryRegion(max_bytes=30)
+    region.set("a", "x" * 27)
+    assert region.get("a") == "x" * 27
+    with pytest.raises(InvalidValueError):
+        region.set("ŭ", "x" * 27)
+
+
+@pytest.mark.parametrize("value", ["x" * 40, {1, 2}, deeply([])], ids=["too large", "no JSON", "too deep"])
 def test_what_cannot_be_kept_is_refused_and_what_was_there_stays(value):
     region = MemoryRegion(max_bytes=30)
     region.set("a", 1)

@@ -174,6 +174,10 @@ def test_what_contradicts_the_usage_key_is_said(rows, user, alias):
     with pytest.warns(UserWarning, match=r"module_type is 'video', and .* is of type 'problem', which is stored"):
         row = made(rows, user, module_type="video")
     assert row.module_type == rows.get().module_type == "problem"
+    row.module_type = "video"
+    with pytest.warns(UserWarning, match="module_type is 'video'") as caught:
+        row.save()
+    assert [warning.filename for warning in caught] == [__file__], "whoever is warned should find the call"
 
 
 @each_engine
@@ -214,6 +218,7 @@ def test_keys_are_taken_as_text_too(rows, user):
     assert (row.module_state_key, row.course_id) == (A, COURSE)
     assert rows.get(module_state_key=str(A), course_id=str(COURSE)) == row
     assert rows.get(module_state_key__in=[str(A), B]) == row
+    assert rows.get(course_id=COURSE.for_branch("draft")) == row
 
 
 @each_engine
@@ -230,7 +235,11 @@ def test_old_keys_are_mapped_into_their_run(rows, store, user):
             run,
             {"run": run.run},
         )
-        assert rows.get(module_state_key__in=[OLD, A], course_id=str(run)) == row
+        for keys in ([OLD, A], (OLD, A), {OLD, A}, frozenset([OLD])):
+            assert rows.get(module_state_key__in=keys, course_id=str(run)) == row
+        assert rows.get(module_state_key__exact=OLD, course_id=run) == row
+        history = StudentModuleHistory.objects.using(rows.db)
+        assert history.get(module_state_key=OLD, course_id=run).usage_id == row.usage_id
         again, is_new = rows.get_or_create(student=user, course_id=run, module_state_key=OLD)
         assert (again, is_new) == (row, False)
         assert fields_of(store, user, OLD.map_into_course(run)) == {"run": run.run}
@@ -344,6 +353,7 @@ def test_a_row_loaded_long_ago_undoes_nobodys_work(rows, store, user):
     stale.save()
     assert fields_of(store, user) == {"a": 2, "b": 2, "c": 3}
     assert (json.loads(stale.state), stale.revision) == ({"a": 2, "b": 2, "c": 3}, 3)
+    assert (stale.grade, stale.max_grade) == (1, 2)
     stale.state = '{"c": 3}'  # and again, from there
     stale.save()
     assert fields_of(store, user) == {"c": 3}
@@ -369,6 +379,9 @@ def test_only_the_named_fields_are_saved(rows, store, user):
     assert (fields_of(store, user), rows.get().grade) == ({"a": 1}, 1)
     row.save(update_fields=["state"])
     assert fields_of(store, user) == {"a": 2}
+    row.grade, row.max_grade = 1.5, 9
+    row.save(update_fields=["grade"])
+    assert (rows.get().grade, rows.get().max_grade) == (1.5, 2)
     with pytest.raises(ValueError, match="do not exist in this model"):
         row.save(update_fields=["module_state_key"])
 
@@ -414,6 +427,18 @@ def test_a_grade_is_taken_away_and_done_is_kept(rows, store, user):
     row.done = "i"
     row.save()
     assert (rows.get().grade, rows.get().done, store.read(user, [A])[A].done) == (None, "i", "i")
+
+
+@each_engine
+def test_a_done_that_the_database_refuses_keeps_the_state_from_being_saved(rows, store, user):
+    row = made(rows, user)
+    row.state, row.done = '{"a": 2}', None
+    with pytest.raises(IntegrityError):
+        row.save()
+    assert deltas(store, user) == [{"a": 1}]
+    row.done = "f"
+    row.save()
+    assert (deltas(store, user), rows.get().done) == ([{"a": 1}, {"a": 2}], "f")
 
 
 @each_engine
@@ -531,6 +556,26 @@ def test_deleted_rows_of_a_queryset_are_emptied(rows, store, page, user, alias):
     for wrong in (rows.all()[:1], rows.values("grade"), rows.distinct()):
         with pytest.raises(TypeError):
             wrong.delete()
+
+
+@each_engine
+def test_rows_whose_deletion_fails_at_its_end_are_all_kept(rows, user):
+    for key in (A, B):
+        made(rows, user, key)
+
+    def refuse(instance, **_):
+        if instance.module_state_key == B:
+            raise ZeroDivisionError
+
+    post_delete.connect(refuse, sender=StudentModule)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            rows.all().delete()
+        with pytest.raises(ZeroDivisionError):
+            rows.get(module_state_key=B).delete()
+    finally:
+        post_delete.disconnect(refuse, sender=StudentModule)
+    assert [(row.state, row.revision) for row in rows.all()] == [('{"a": 1}', 1)] * 2
 
 
 @each_engine

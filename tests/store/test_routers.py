@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from fieldstone.errors import NoSuchRevisionError
 from fieldstone.store import DELETED, Store, Summary, UserInfo
-from fieldstone.store.models import StudentModuleHistory, Usage
+from fieldstone.store.models import StudentModule, StudentModuleHistory, Usage
 from fieldstone.store.usages import forget_all
 from tests.conftest import COURSE, usage
 
@@ -67,6 +67,13 @@ def test_saves_go_where_the_router_writes_and_reads_where_it_reads(replicated):
     assert [scanned.state.fields["old"] for scanned in replicated.scan(context=COURSE)] == [0, 1]
     assert dict(replicated.at(1, A, revision=1).fields) == {"old": 1}
     assert replicated.history(1, A)[0].changes == {"old": 1}
+
+
+def test_rows_are_deleted_on_the_primary(replicated):
+    replicated.save(1, {A: {"x": 1}})
+    assert StudentModule.objects.all().delete()[0] == 1
+    assert dict(Store(PRIMARY).read(1, [A])[A].fields) == {}
+    assert dict(Store(REPLICA).read(1, [A])[A].fields) == {"old": 1}
 
 
 def test_in_a_transaction_of_the_primary_its_own_saves_are_read(replicated):

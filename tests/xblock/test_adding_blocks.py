@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.db import DatabaseError
 from xblock.fields import Scope
 
+from fieldstone.store.tables import STATE
 from fieldstone.xblock import FieldDataCache
 from tests.conftest import COURSE, each_engine, usage
 from tests.xblock.blocks import FIELDS, LEARNER_SCOPES, VALUES, Chapter, Page, Quiz, key_of, keyed
 from tests.xblock.counting import at_most
+from tests.xblock.faults import missing_table
 from tests.xblock.routers import Everything
 
 NAMES = ["course", "one", "two", "one.a", "one.b", "two.a", "one.b.x"]
@@ -122,6 +125,28 @@ def test_the_course_is_read_once_whatever_is_fetched_of_it(user, alias, page, tr
         costs.append(len(queries))
     assert costs[1] == len(LEARNER_SCOPES)  # quizzes have fields in all of them
     assert costs[0] == 1  # chapters in one
+
+
+@each_engine
+def test_a_block_whose_fetch_failed_is_not_taken_for_one_without_fields(user, alias, page):
+    other = Page(user, alias)
+    other.kvs.set_many(keyed(other.add(), VALUES[0]))
+    quiz = page.build(Quiz, usage("quiz", "quiz"))
+    with missing_table(alias, STATE), pytest.raises(DatabaseError):
+        page.cache.add_blocks_to_cache([quiz])
+    assert page.values(quiz) == VALUES[0]
+
+
+@each_engine
+def test_an_aside_may_be_added_like_a_block(user, alias, page):
+    quiz = page.build(Quiz, usage("quiz", "quiz"))
+    aside = page.aside(quiz)
+    values = {"note": "n", "votes": [1], "speed": 2.0, "author": "a"}
+    other = Page(user, alias)
+    other.kvs.set_many(keyed(aside, values))
+    page.cache.add_blocks_to_cache([aside])
+    with at_most(0, alias):
+        assert page.values(aside, values) == values
 
 
 # Length

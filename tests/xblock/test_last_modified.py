@@ -87,6 +87,15 @@ def test_within_a_page_the_fields_that_are_not_saved_yet_leave_the_others_times_
 
 @each_engine
 @each_scope
+def test_within_a_page_a_value_that_was_never_stored_has_no_time(page, keys):
+    with page.cache.saving_at_the_end():
+        page.kvs.set(keys[0], 1)
+        assert page.cache.last_modified(keys[0]) is None
+    assert page.cache.last_modified(keys[0]) is not None
+
+
+@each_engine
+@each_scope
 def test_what_another_process_saved_is_modified_when_that_did(user, alias, page, keys):
     """As far as a save has taken it up."""
     other = Page(user, alias)

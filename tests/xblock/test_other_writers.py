@@ -12,8 +12,9 @@ from fieldstone.store.models import (
     XModuleStudentPrefsField,
     XModuleUserStateSummaryField,
 )
-from tests.conftest import each_engine
-from tests.xblock.blocks import FIELDS, LEARNER_SCOPES, VALUES, Page, key_of, keyed, stored
+from tests.conftest import each_engine, usage
+from tests.xblock.blocks import FIELDS, LEARNER_SCOPES, VALUES, Page, Quiz, key_of, keyed, stored
+from tests.xblock.counting import at_most
 from tests.xblock.elsewhere import elsewhere
 
 BEFORE, AFTER = VALUES
@@ -115,6 +116,46 @@ def test_a_save_takes_up_what_others_wrote_into_the_block_since_the_prefetch(use
         "answers": "theirs",
         "seed": "theirs",
     }
+
+
+@each_engine
+def test_a_save_at_a_block_that_was_never_added_takes_up_all_its_fields(user, alias, page):
+    save_elsewhere(user, alias, BEFORE)
+    block = page.build(Quiz, usage("quiz", "quiz"))
+    page.kvs.set(key_of(block, "attempts"), 2)
+    with at_most(0, alias):
+        assert page.values(block, ["attempts", "answers", "seed"]) == {"attempts": 2, "answers": BEFORE["answers"]}
+
+
+@each_engine
+@each_scope
+def test_within_a_page_a_block_that_was_never_added_shows_what_is_saved_over_what_is_stored(
+    user, alias, page, scope
+):
+    ours, theirs = FIELDS[scope]
+    save_elsewhere(user, alias, BEFORE)
+    block = page.build(Quiz, usage("quiz", "quiz"))
+    with page.cache.saving_at_the_end():
+        page.kvs.set(key_of(block, ours), AFTER[ours])
+        assert page.kvs.get(key_of(block, theirs)) == BEFORE[theirs]
+        assert page.kvs.get(key_of(block, ours)) == AFTER[ours]
+
+
+@each_engine
+@pytest.mark.parametrize("scope", LEARNER_SCOPES[1:], ids=lambda scope: scope.name)
+def test_a_fetch_after_a_save_shows_what_others_have_deleted_since(user, alias, page, scope):
+    """A save in the scopes with a row per field tells nothing of the other fields: those are still to fetch."""
+    ours, theirs = FIELDS[scope]
+    block = page.build(Quiz, usage("quiz", "quiz"))
+    page.kvs.set(key_of(block, ours), AFTER[ours])
+
+    def delete():
+        other = Page(user, alias)
+        other.kvs.delete(key_of(other.add(), ours))
+
+    elsewhere(alias, delete)
+    assert not page.kvs.has(key_of(block, theirs))
+    assert not page.kvs.has(key_of(block, ours))
 
 
 @each_engine

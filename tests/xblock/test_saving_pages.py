@@ -167,6 +167,46 @@ def test_a_page_within_a_page_that_fails_leaves_nothing_to_the_page_around_it(us
 
 
 @each_engine
+def test_a_page_within_a_page_that_fails_uncovers_what_the_page_around_it_had_saved(user, alias, page, blocks):
+    usage_key = blocks[0].scope_ids.usage_id
+    with page.cache.saving_at_the_end():
+        page.kvs.set(key_of(blocks[0], "attempts"), 5)
+        page.cache.save_grade(usage_key, Grade(1, 2))
+        with pytest.raises(KeyboardInterrupt), page.cache.saving_at_the_end():
+            page.kvs.set_many(keyed(blocks[0], AFTER))
+            page.cache.save_grade(usage_key, Grade(2, 2))
+            raise KeyboardInterrupt
+        assert page.values(blocks[0]) == BEFORE | {"attempts": 5}
+    assert stored(user, alias, "b0") == BEFORE | {"attempts": 5}
+    assert Store(alias).read(user, [usage_key])[usage_key].grade == 1.0
+
+
+@each_engine
+def test_a_block_that_is_named_twice_in_a_page_that_fails_is_still_dirty(user, alias, page, blocks):
+    change(blocks)
+    blocks[19].badges = [object()]
+    with pytest.raises(XBlockSaveError):
+        page.cache.save_many([blocks[0], blocks[0], blocks[19]])
+    blocks[19].badges = BEFORE["badges"]
+    page.cache.save_many(blocks)
+    assert_changed(user, alias)
+
+
+@each_engine
+def test_what_became_dirty_between_two_tries_is_dirty_when_the_page_around_them_fails(user, alias, page, blocks):
+    blocks[0].attempts, blocks[1].badges = 7, [object()]
+    with pytest.raises(ZeroDivisionError), page.cache.saving_at_the_end():
+        with pytest.raises(XBlockSaveError):
+            page.cache.save_many(blocks[:2])
+        blocks[0].language, blocks[1].badges = "en", ["mended"]
+        page.cache.save_many(blocks[:2])
+        raise ZeroDivisionError
+    assert stored(user, alias, "b0") == BEFORE
+    page.cache.save_many(blocks[:2])
+    assert stored(user, alias, "b0") == BEFORE | {"attempts": 7, "language": "en", "badges": ["mended"]}
+
+
+@each_engine
 def test_grades_of_a_page_are_saved_with_its_fields(user, alias, page, blocks):
     with at_most(4 + 1, alias), page.cache.saving_at_the_end():  # on SQLite graded blocks go by themselves
         page.kvs.set(key_of(blocks[0], "attempts"), 5)

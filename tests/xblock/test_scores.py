@@ -112,6 +112,8 @@ def test_a_second_fetch_adds_to_the_first_and_renews_it(fetched, learner, alias)
     assert (score_of(client, A), score_of(client, B)) == ((1, 2), None)
     client.fetch_scores([A, B])
     assert (score_of(client, A), score_of(client, B)) == ((2, 2), (1, 2))
+    client.fetch_scores([B])
+    assert score_of(client, A) == (2, 2)
 
 
 @each_engine

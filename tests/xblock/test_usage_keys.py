@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from opaque_keys.edx.asides import AsideUsageKeyV2
 from opaque_keys.edx.keys import UsageKey
 from opaque_keys.edx.locator import BlockUsageLocator, CourseLocator
 from xblock.fields import Scope, ScopeIds
 
 from fieldstone.store import Store
+from fieldstone.store.places import key_text, parse_key
 from fieldstone.xblock import DjangoKeyValueStore, FieldDataCache
 from tests.conftest import COURSE, each_engine, usage
 from tests.xblock.blocks import FIELDS, LEARNER_SCOPES, VALUES, Page, Quiz, declaring, key_of, keyed
@@ -53,6 +55,26 @@ def test_two_runs_of_an_old_course_are_kept_apart(user, alias, scope):
         page = over(user, alias, old_course(run), old_key(run))
         with at_most(0, alias):
             assert page.kvs.get(key_at(old_key(run), scope, user)) == number
+
+
+def test_an_aside_is_of_the_branch_and_run_that_its_block_is_of():
+    asides = [AsideUsageKeyV2(old_key(run), "note") for run in ("2012", "2013")]
+    texts = [key_text(aside) for aside in asides]
+    assert len(set(texts)) == 2
+    assert [(parse_key(text), parse_key(text).usage_key.run) for text in texts] == list(
+        zip(asides, ("2012", "2013"), strict=True)
+    )
+    block = usage("quiz", "quiz")
+    of_draft, of_block = (AsideUsageKeyV2(key, "note") for key in (block.for_branch("draft"), block))
+    assert key_text(of_draft) == key_text(of_block)
+
+
+@each_engine
+@each_scope
+def test_an_old_key_of_another_run_than_the_caches_keeps_it(user, alias, scope):
+    over(user, alias, old_course("2012")).kvs.set(key_at(old_key("2013"), scope, user), 1)
+    assert over(user, alias, old_course("2013")).kvs.get(key_at(old_key("2013"), scope, user)) == 1
+    assert not over(user, alias, old_course("2012")).kvs.has(key_at(old_key("2012"), scope, user))
 
 
 @each_engine

@@ -26,7 +26,7 @@ from fieldstone.xblock.scores import set_score
 from fieldstone.xblock.user_state_client import BATCH, DjangoXBlockUserStateClient, XBlockUserState
 from tests.conftest import COURSE, ENGINES, STORE_APPS, each_engine, usage
 from tests.engines.writer import Barrier, race
-from tests.xblock.routers import Everything
+from tests.xblock.routers import Everything, Replicated
 
 A, B, C = usage("a"), usage("b"), usage("c", "html")
 OTHER_COURSE = CourseLocator("Org", "Other", "Run")
@@ -242,6 +242,8 @@ def test_a_block_type_as_text_or_as_a_key(client, ada, alias):
     aside = "block-type-v1:xblock_asides.v1:acid_aside"
     assert Store(alias).read(ada, [Preferences(aside)])[Preferences(aside)].fields == {"b": 2}
     assert client.get("ada", str(ASIDE_TYPE), PREFERENCES).state == {"b": 2}
+    client.set_many("ada", {ASIDE_TYPE: {"c": 3}, str(ASIDE_TYPE): {"d": 4}}, PREFERENCES)
+    assert client.get("ada", ASIDE_TYPE, PREFERENCES).state == {"b": 2, "c": 3, "d": 4}
 
 
 @each_engine
@@ -343,6 +345,17 @@ def test_users_may_live_on_another_database_than_their_state(alias):
     assert seen(client.iter_all_for_block(A)) == [("ada", A, {"x": 1})]
     assert Store(alias).read(ada, [A])[A].fields == {"x": 1}
     assert not Store("default").read(ada, [A])
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "default_history"])
+def test_what_a_replica_does_not_show_yet_is_deleted_all_the_same(settings):
+    get_user_model().objects.create_user("ada")
+    settings.DATABASE_ROUTERS = [Replicated()]
+    client = DjangoXBlockUserStateClient()
+    client.set("ada", A, {"x": 1})
+    client.delete("ada", A)
+    with pytest.raises(client.DoesNotExist):
+        DjangoXBlockUserStateClient(using="default").get("ada", A)
 
 
 # Other scopes
