@@ -28,7 +28,7 @@ def prefetch_1000_all(load: Workload) -> Pair:
     keys, ids = load.keys, load.ids
 
     def ours() -> list[dict[str, Any]]:
-        return [dict(state.fields) for state in load.store.read(load.learner, keys).values()]
+        return [state.fields.as_dict() for state in load.store.read(load.learner, keys).values()]
 
     def floor() -> list[dict[str, Any]]:
         return list(load.floor.read(load.learner, ids).values())
