@@ -79,7 +79,7 @@ def scan(load: Workload) -> Pair:
     postgresql=2.0,
     sqlite=2.0,
     data=fill_courses,
-    least_rounds=5,
+    least_rounds=3,
 )
 def scan_client(load: Workload) -> Pair:
     """With usernames, and every value decoded, which the row before leaves to whoever asks for one."""
