@@ -35,8 +35,8 @@ class ScopeCache:
         self.states: dict[str, State] = {}
         self.whole: dict[str, Any] = {}  # subjects, by name, of the places of which all that is stored is known
         self.added: set[str] = set()  # names of the places of blocks that were added, with fields here or without
-        # Of whole places, by the subjects themselves: to ask a dictionary by a usage key costs three times as much
-        # as all the rest of a get. They are held in `whole`, so none of these ids is another object's.
+        # Of whole places, by the subjects themselves: to ask a dictionary by a usage key takes twice as long as a
+        # whole get. They are held in `whole`, so none of these ids is another object's.
         self.by_identity: dict[int, State] = {}
 
     def __len__(self) -> int:

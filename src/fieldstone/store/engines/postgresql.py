@@ -89,7 +89,7 @@ class PostgreSQL(Engine):
         "merged": f"coalesce({_LOOKED_AT['merged']}, stored.fields)",
         "shown": "coalesce(fields, '{}') AS fields",
     }
-    # Every call of a function costs a statement that is not prepared 1% more, so each has no more than it needs.
+    # What is not prepared is parsed and planned each time, so no statement calls more than it needs.
     _SAVE = {
         (True, True): _TEXT.format(**_ONE, **_LOOKED_AT),
         (True, False): _TEXT.format(**_ONE, **_PERHAPS_NOT),
