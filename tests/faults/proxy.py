@@ -9,8 +9,14 @@ import contextlib
 import select
 import socket
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
+
+import pytest
+from django.db import connections
+
+from tests.faults.elsewhere import leading_elsewhere
 
 TIMEOUT = 60.0
 PIECE = 65_536
@@ -84,3 +90,19 @@ def _exchange(client: socket.socket, server: socket.socket, fate: Fate) -> bool:
         server.recv(PIECE)  # so it has done what it was asked to
         return False
     return True
+
+
+@contextlib.contextmanager
+def proxied(alias: str) -> Iterator[Proxy]:
+    """The alias leads through a proxy; the test is skipped where there is no connection to cut."""
+    settings = connections[alias].settings_dict
+    if connections[alias].vendor == "sqlite":
+        pytest.skip("SQLite has no connection that could be cut: it runs in the process")
+    options = dict(settings["OPTIONS"])
+    if connections[alias].vendor == "postgresql":
+        options["sslmode"] = "disable"  # or a cut first turn is taken for a server without TLS, and tried without
+    with (
+        Proxy(settings["HOST"], int(settings["PORT"])) as proxy,
+        leading_elsewhere(alias, HOST="127.0.0.1", PORT=proxy.port, OPTIONS=options),
+    ):
+        yield proxy

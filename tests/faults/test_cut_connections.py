@@ -11,22 +11,12 @@ from fieldstone.store.usages import forget_all
 from tests.conftest import each_server
 from tests.engines.writer import block
 from tests.faults import marked
-from tests.faults.elsewhere import leading_elsewhere
-from tests.faults.proxy import Fate, Proxy
+from tests.faults.proxy import Fate, proxied
 
 
 @pytest.fixture
 def proxy(alias, store):
-    settings = connections[alias].settings_dict
-    if connections[alias].vendor == "sqlite":
-        pytest.skip("SQLite has no connection that could be cut: it runs in the process")
-    options = dict(settings["OPTIONS"])
-    if connections[alias].vendor == "postgresql":
-        options["sslmode"] = "disable"  # or a cut first turn is taken for a server without TLS, and tried without
-    with (
-        Proxy(settings["HOST"], int(settings["PORT"])) as proxy,
-        leading_elsewhere(alias, HOST="127.0.0.1", PORT=proxy.port, OPTIONS=options),
-    ):
+    with proxied(alias) as proxy:
         yield proxy
 
 

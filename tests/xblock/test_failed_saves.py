@@ -11,8 +11,7 @@ from fieldstone.store import Store
 from fieldstone.store.tables import PREFERENCES, STATE, SUMMARY, USER_INFO
 from fieldstone.store.usages import forget_all
 from tests.conftest import each_engine, each_server
-from tests.faults.elsewhere import leading_elsewhere
-from tests.faults.proxy import Fate, Proxy
+from tests.faults.proxy import Fate, proxied
 from tests.xblock.blocks import FIELDS, VALUES, Page, Quiz, key_of, keyed, stored
 from tests.xblock.counting import at_most
 from tests.xblock.faults import FAULTS, missing_table, refused_values
@@ -196,16 +195,7 @@ def test_a_page_of_blocks_that_fails_is_stored_by_its_next_save(user, alias, pag
 @each_server
 def test_a_save_that_is_cut_at_any_turn_shows_the_old_values_and_a_retry_stores_the_new(user, alias):
     """Before the server hears of that turn, so nothing of it can have been stored."""
-    settings = connections[alias].settings_dict
-    if connections[alias].vendor == "sqlite":
-        pytest.skip("SQLite has no connection that could be cut: it runs in the process")
-    options = dict(settings["OPTIONS"])
-    if connections[alias].vendor == "postgresql":
-        options["sslmode"] = "disable"  # or a cut first turn is taken for a server without TLS, and tried without
-    with (
-        Proxy(settings["HOST"], int(settings["PORT"])) as proxy,
-        leading_elsewhere(alias, HOST="127.0.0.1", PORT=proxy.port, OPTIONS=options),
-    ):
+    with proxied(alias) as proxy:
         page = Page(user, alias)
         quiz = page.add()
         page.kvs.set_many(keyed(quiz, BEFORE))

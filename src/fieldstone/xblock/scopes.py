@@ -68,13 +68,8 @@ class ScopeCache:
             self.by_identity[id(self.whole[name])] = state
 
 
-class UserState(ScopeCache):
-    """``user_state``: of usage keys. One row has all of a block's fields, so its length is in places."""
-
-    nothing = State(Fields({}), NEVER)
-
-    def __len__(self) -> int:
-        return sum(1 for state in self.states.values() if state.fields)
+class OfBlocks(ScopeCache):
+    """A scope whose places are of usage keys."""
 
     def subject_of(self, key: KeyValueStore.Key) -> UsageKey:
         usage_key: UsageKey = in_course(key.block_scope_id, self.course_id)
@@ -83,16 +78,23 @@ class UserState(ScopeCache):
     def name_of(self, subject: UsageKey) -> str:
         return key_text(subject)
 
+
+class UserState(OfBlocks):
+    """``user_state``: the usage key is the place. One row has all its fields, so the length is in places."""
+
+    nothing = State(Fields({}), NEVER)
+
+    def __len__(self) -> int:
+        return sum(1 for state in self.states.values() if state.fields)
+
     def place_of(self, subject: UsageKey) -> Place:
         return subject
 
 
-class UserStateSummary(UserState):
-    """``user_state_summary``: of usage keys, and nobody's."""
+class UserStateSummary(OfBlocks):
+    """``user_state_summary``: nobody's."""
 
     is_personal = False
-    nothing = ScopeCache.nothing
-    __len__ = ScopeCache.__len__
 
     def place_of(self, subject: UsageKey) -> Place:
         return Summary(subject)

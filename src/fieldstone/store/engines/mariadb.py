@@ -40,7 +40,7 @@ class MariaDB(Engine):
 
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
         moment = self.moment(write.at)
-        # Row locks are taken in the order of the rows, which is sorted: see store.py.
+        # Row locks are taken in the order of the rows, which is sorted: see store/writing.py.
         written = [
             (write.learner_id, usage_id, _with_emptied(delta), *grades, moment, moment, 1, "na")
             for usage_id, delta, *grades in rows

@@ -45,7 +45,7 @@ class PostgreSQL(Engine):
 
     # The column is text, since reading jsonb costs twice as much (docs/decisions/0005-text-columns.md).
     # `||` and jsonb_strip_nulls look only at the top level here, since every value is a string: an exact replace.
-    # Row locks are taken in the order of the arrays, which is sorted: see store.py.
+    # Row locks are taken in the order of the arrays, which is sorted: see store/writing.py.
     # The history is of the rows that were really written, so their revisions are those of this very save.
     _TEXT = f"""
         WITH saved AS (
