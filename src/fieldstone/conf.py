@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from django.conf import ENVIRONMENT_VARIABLE, settings
 
 TYPES: dict[str, Any] = {  # for isinstance(); the system checks look at it
     "COURSE": str | Path | None,
@@ -14,10 +17,18 @@ TYPES: dict[str, Any] = {  # for isinstance(); the system checks look at it
     "MAX_VALUE_BYTES": int,
     "HISTORY_REVISIONS": int | None,
     "HISTORY_DAYS": int | None,
+    "REGIONS": dict,
+    "REGION_BACKENDS": dict,
+    "KEY_MANGLING": bool,
+    "LOCK_TIMEOUT": int | float,
+    "KEYSTONE_BACKENDS": list | tuple,
+    "KEYSTONE_CONFIG_PREFIX": str,
 }
 
 
 def _setting(name: str, default: Any) -> Any:
+    if not settings.configured and ENVIRONMENT_VARIABLE not in os.environ:
+        return default  # regions can be used without Django
     return getattr(settings, "FIELDSTONE", {}).get(name, default)
 
 
@@ -56,3 +67,39 @@ def history_days() -> int | None:
     """``HISTORY_DAYS``: for how many days revisions are kept; ``None``, the default, keeps all."""
     days: int | None = _setting("HISTORY_DAYS", None)
     return days
+
+
+def regions() -> Mapping[str, Mapping[str, Any]]:
+    """``REGIONS``: names of regions to their configuration (docs/how-to/regions.md)."""
+    return dict(_setting("REGIONS", {}))
+
+
+def region_backends() -> Mapping[str, str]:
+    """``REGION_BACKENDS``: names for backends to the dotted paths of their classes, beyond those that come along."""
+    return dict(_setting("REGION_BACKENDS", {}))
+
+
+def key_mangling() -> bool:
+    """``KEY_MANGLING``: are keys of regions mangled at all? ``True`` by default."""
+    return bool(_setting("KEY_MANGLING", True))
+
+
+def lock_timeout() -> float:
+    """``LOCK_TIMEOUT``: for how many seconds a lock is held, where nothing else is said; 5 by default."""
+    return float(_setting("LOCK_TIMEOUT", 5))
+
+
+def keystone_backends() -> Sequence[str]:
+    """``KEYSTONE_BACKENDS``: dotted paths of dogpile backends that ``fieldstone.kvs.keystone`` registers."""
+    return list(_setting("KEYSTONE_BACKENDS", []))
+
+
+def keystone_config_prefix() -> str:
+    """``KEYSTONE_CONFIG_PREFIX``: of the options that the Keystone face gives to dogpile."""
+    return str(_setting("KEYSTONE_CONFIG_PREFIX", "keystone.kvs"))
+
+
+def signing_keys() -> list[bytes]:
+    """What pickles of regions are signed with: from ``SECRET_KEY``, and before it ``SECRET_KEY_FALLBACKS``."""
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [hashlib.sha256(b"fieldstone.kvs.pickle" + str(secret).encode()).digest() for secret in secrets]

@@ -1,4 +1,4 @@
-"""Every error of Fieldstone: one class per thing a caller can do about it, with the facts as attributes."""
+"""What the store, the XBlock face and the runtime raise."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 
 from django.core.exceptions import PermissionDenied
 
-
-class FieldstoneError(Exception):
-    """The base of all errors that Fieldstone raises itself."""
+from fieldstone.errors.base import FieldstoneError
 
 
 class InvalidValueError(FieldstoneError, ValueError):

@@ -1,0 +1,7 @@
+"""The base of all errors."""
+
+from __future__ import annotations
+
+
+class FieldstoneError(Exception):
+    """The base of all errors that Fieldstone raises itself."""

@@ -1,0 +1,1 @@
+"""Where regions keep their entries: a module a kind of server."""

@@ -1,0 +1,122 @@
+"""How values become bytes: MessagePack, JSON, and pickle where a site names it, signed.
+
+Each has a letter that its entries begin with (``fieldstone.kvs.entries``): one never reads what another wrote, so that
+what somebody plants in a server is not run by asking for another serializer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import pickle
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from fieldstone import conf
+from fieldstone.errors import BadSignatureError
+from fieldstone.values import decode_value, encode_value
+
+
+class Serializer(ABC):
+    """Values to bytes and back, a new object at each reading."""
+
+    letter: ClassVar[bytes]
+    """One small letter of ASCII, not ``i``."""
+
+    @abstractmethod
+    def dumps(self, value: Any) -> bytes:
+        """Raises ``TypeError``, ``ValueError``, ``OverflowError`` or ``RecursionError`` for what it cannot write."""
+
+    @abstractmethod
+    def loads(self, data: bytes) -> Any:
+        """Raises ``ValueError`` for what it did not write."""
+
+
+class JSONSerializer(Serializer):
+    """What ``fieldstone.values`` writes: of any depth, tuples become lists and keys of objects strings."""
+
+    letter = b"j"
+
+    def dumps(self, value: Any) -> bytes:
+        return encode_value(value).encode("ascii")
+
+    def loads(self, data: bytes) -> Any:
+        return decode_value(data.decode())
+
+
+class MessagePackSerializer(Serializer):
+    """JSON's values, and ``bytes``, integers of any size, keys of any such kind, and aware ``datetime`` objects.
+
+    Tuples become lists, a moment comes back in UTC.
+    """
+
+    letter = b"m"
+    _BIG_INTEGER = 1
+
+    def __init__(self) -> None:
+        import msgpack  # not at the top: importing the package pulls in no serializer that no region asks for
+
+        def other(value: Any) -> Any:
+            raise TypeError(f"MessagePack cannot write {type(value).__name__}")
+
+        def default(value: Any) -> Any:
+            if isinstance(value, int):
+                size = value.bit_length() // 8 + 1
+                return msgpack.ExtType(self._BIG_INTEGER, value.to_bytes(size, "big", signed=True))
+            if isinstance(value, datetime):
+                raise TypeError("a datetime without its time zone: use django.utils.timezone.now()")
+            return other(value)
+
+        def extension(code: int, data: bytes) -> Any:
+            if code != self._BIG_INTEGER:
+                raise ValueError(f"unknown MessagePack extension {code}")
+            return int.from_bytes(data, "big", signed=True)
+
+        self._pack, self._unpack, self._default, self._extension = (
+            msgpack.packb,
+            msgpack.unpackb,
+            default,
+            extension,
+        )
+
+    def dumps(self, value: Any) -> bytes:
+        data: bytes = self._pack(value, default=self._default, datetime=True)
+        return data
+
+    def loads(self, data: bytes) -> Any:
+        try:
+            return self._unpack(data, strict_map_key=False, ext_hook=self._extension, timestamp=3)
+        except ValueError:
+            raise
+        except Exception as error:  # msgpack's own have no common base
+            raise ValueError(f"it is no MessagePack ({error})") from error
+
+
+class SignedPickleSerializer(Serializer):
+    """Any object that Python pickles, signed with the site's key: only for regions that name it.
+
+    What is not signed by this site is not looked into. Whoever has the key can run code in your processes.
+    """
+
+    letter = b"p"
+    _SIZE: Final = hashlib.sha256().digest_size
+
+    def __init__(self) -> None:
+        self._keys: list[bytes] | None = None
+
+    def dumps(self, value: Any) -> bytes:
+        try:
+            data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except (pickle.PicklingError, AttributeError) as error:
+            raise TypeError(str(error)) from error
+        return self._signature(conf.signing_keys()[0], data) + data
+
+    def loads(self, data: bytes) -> Any:
+        signature, pickled = data[: self._SIZE], data[self._SIZE :]
+        if not any(hmac.compare_digest(self._signature(key, pickled), signature) for key in conf.signing_keys()):
+            raise BadSignatureError("A pickle is not signed by this site; it was not looked into.")
+        return pickle.loads(pickled)  # noqa: S301  # signed by this site
+
+    def _signature(self, key: bytes, data: bytes) -> bytes:
+        return hmac.digest(key, data, "sha256")
