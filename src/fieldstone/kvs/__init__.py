@@ -1,5 +1,24 @@
-"""Named regions: values by key, for a while."""
+"""Named regions: values by key, for a while, with locks."""
 
-from fieldstone.kvs.memory import MemoryRegion
+from fieldstone.errors import LockTimeout, NotFound, ServiceUnavailable, StaleFenceError, UnexpectedError
+from fieldstone.kvs.locks import Fence, KeyValueStoreLock
+from fieldstone.kvs.region import Namespace, Region, Versioned
+from fieldstone.kvs.regions import get_key_value_store, regions
 
-__all__ = ["MemoryRegion"]
+KeyValueStore = Region
+
+__all__ = [
+    "Fence",
+    "KeyValueStore",
+    "KeyValueStoreLock",
+    "LockTimeout",
+    "Namespace",
+    "NotFound",
+    "Region",
+    "ServiceUnavailable",
+    "StaleFenceError",
+    "UnexpectedError",
+    "Versioned",
+    "get_key_value_store",
+    "regions",
+]

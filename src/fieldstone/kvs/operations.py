@@ -1,0 +1,396 @@
+"""What a region does, call by call of its backend.
+
+Each operation is a generator that yields calls of the backend, ``("get", name)``, and is sent their results. So it is
+written once: ``Runner`` drives it for functions and for coroutines.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+import uuid
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from fieldstone.errors import (
+    BadSignatureError,
+    InvalidEntryError,
+    InvalidKeyError,
+    LockNotAcquiredError,
+    ServiceUnavailable,
+    UnreadableEntryError,
+    UnsupportedError,
+)
+from fieldstone.kvs.backends.base import Backend
+from fieldstone.kvs.breaker import Breaker
+from fieldstone.kvs.entries import NO_GENERATION, Codec, Entry
+from fieldstone.kvs.options import Options, is_duration
+from fieldstone.kvs.statistics import Statistics
+from fieldstone.values import MISSING
+
+T = TypeVar("T")
+Steps = Generator[tuple[Any, ...], Any, T]
+
+CREATE = "create"
+"""In the place of a method: call the function that follows, or await what it gives."""
+
+_LOCKING = frozenset({"acquire", "release", "renew", "locked"})
+
+
+class Runner:
+    """Makes the calls of operations: counts them, times them, and tells a backend's errors as ours."""
+
+    def __init__(self, region: str, backend: Backend, options: Options) -> None:
+        self.region = region
+        self.backend = backend
+        self.statistics = Statistics()
+        self.breaker = Breaker(region, options.breaker_failures, options.breaker_seconds)
+        self.is_fail_open = options.fail == "open"
+        self._unavailable = backend.unavailable
+
+    def run(self, steps: Steps[T]) -> T:
+        """Drive an operation to its end."""
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    result = self.call(*call)
+                except BaseException as error:
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(result)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    async def arun(self, steps: Steps[T]) -> T:
+        """``run`` for a coroutine. One that is cancelled leaves as an operation leaves at an error."""
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    result = await self.acall(*call)
+                except BaseException as error:
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(result)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def call(self, method: str, *args: Any) -> Any:
+        """One call of the backend. Raises ``ServiceUnavailable``."""
+        if method == CREATE:
+            return args[0]()
+        self._ask_breaker()
+        began = time.perf_counter()
+        try:
+            result = getattr(self.backend, method)(*args)
+        except self._unavailable as error:
+            raise self._failed(error) from error
+        self._succeeded(method, began)
+        return result
+
+    async def acall(self, method: str, *args: Any) -> Any:
+        if method == CREATE:
+            created = args[0]()
+            return await created if inspect.isawaitable(created) else created
+        self._ask_breaker()
+        began = time.perf_counter()
+        try:
+            result = await self.backend.acall(method, *args)
+        except self._unavailable as error:
+            raise self._failed(error) from error
+        self._succeeded(method, began)
+        return result
+
+    def _ask_breaker(self) -> None:
+        if self.breaker.is_open and not self.breaker.admits():
+            self.statistics.was_refused()
+            raise ServiceUnavailable(self.region, self.backend.kind, "it has failed several times in a row")
+
+    def _failed(self, error: BaseException) -> ServiceUnavailable:
+        self.statistics.failed()
+        reason = f"{type(error).__name__}: {error}"
+        self.breaker.failed(reason)
+        return ServiceUnavailable(self.region, f"{self.backend.kind} at {self.backend.address}", reason)
+
+    def _succeeded(self, method: str, began: float) -> None:
+        self.breaker.succeeded()
+        if method not in _LOCKING:
+            self.statistics.called(time.perf_counter() - began)
+
+
+class Operations:
+    """The operations on keys of one region."""
+
+    def __init__(
+        self, runner: Runner, codec: Codec, options: Options, key_mangler: Callable[[str], str] | None
+    ) -> None:
+        self.region = runner.region
+        self.codec = codec
+        self.options = options
+        self._backend = runner.backend
+        self._abilities = runner.backend.abilities
+        self._statistics = runner.statistics
+        self._is_fail_open = runner.is_fail_open
+        self.key_mangler = key_mangler
+        prefix = self.region if options.prefix is None else options.prefix
+        self._space = prefix
+        self._prefix = f"{prefix}:" if prefix else ""
+        self._lock_prefix = f"{prefix}!"
+        self._creation_prefix = f"{prefix}+"
+
+    # Names
+
+    def name(self, key: str) -> str:
+        """What a key is called on the server. Raises ``InvalidKeyError``."""
+        return self._named(self._prefix, key)
+
+    def lock_name(self, key: str) -> str:
+        return self._named(self._lock_prefix, key)
+
+    def _named(self, prefix: str, key: str) -> str:
+        if not isinstance(key, str):
+            raise InvalidKeyError(self.region, key, f"a key is text, not {type(key).__name__}")
+        if not key:
+            raise InvalidKeyError(self.region, key, "a key has one character at least")
+        try:
+            name = prefix + (self.key_mangler(key) if self.key_mangler else key)
+            if not name.isascii():
+                name.encode()  # a lone surrogate
+            reason = self._backend.check_key(name)
+        except UnicodeEncodeError:
+            reason = "it holds a lone surrogate"
+        if reason:
+            hint = "" if self.key_mangler else " (a key_mangler can make any key fit)"
+            raise InvalidKeyError(self.region, key, reason + hint)
+        return name
+
+    # Reading
+
+    def get(self, key: str) -> Steps[Any]:
+        """The value, or ``MISSING``."""
+        found = yield ("get", self.name(key))
+        if found is None:
+            self._statistics.read(0, 1, 0)
+            return MISSING
+        value = self._value(key, found)
+        self._statistics.read(value is not MISSING, value is MISSING, len(found))
+        return value
+
+    def get_multi(self, keys: Sequence[str]) -> Steps[list[Any]]:
+        """The values in order, ``MISSING`` where there is none."""
+        if not keys:
+            return []
+        found = yield ("get_many", [self.name(key) for key in keys])
+        values = [
+            MISSING if entry is None else self._value(key, entry) for key, entry in zip(keys, found, strict=True)
+        ]
+        misses = values.count(MISSING)
+        self._statistics.read(len(values) - misses, misses, sum(map(len, filter(None, found))))
+        return values
+
+    def get_entry(self, key: str) -> Steps[Entry | None]:
+        """The value with its version."""
+        found = yield ("get", self.name(key))
+        entry = None if found is None else self._entry(key, found)
+        if entry is not None and entry.fresh_until <= time.time():
+            entry = None
+        self._statistics.read(entry is not None, entry is None, len(found or b""))
+        return entry
+
+    def _value(self, key: str, entry: bytes) -> Any:
+        if entry[:1].isupper():
+            read = self._entry(key, entry)
+            return read.value if read.fresh_until > time.time() else MISSING
+        try:
+            return self.codec.value(entry)
+        except (ValueError, BadSignatureError) as error:
+            raise UnreadableEntryError(self.region, key, str(error)) from error
+
+    def _entry(self, key: str, entry: bytes) -> Entry:
+        try:
+            return self.codec.decode(entry)
+        except (ValueError, BadSignatureError) as error:
+            raise UnreadableEntryError(self.region, key, str(error)) from error
+
+    # Writing
+
+    def set(self, key: str, value: Any, ttl: float | None) -> Steps[None]:
+        entry = self.encoded(key, value)
+        yield from self._written(key, "set", self.name(key), entry, self.lasting(ttl))
+        self._statistics.wrote(1, len(entry))
+
+    def set_multi(self, values: Mapping[str, Any], ttl: float | None) -> Steps[None]:
+        if not values:
+            return
+        entries = {self.name(key): self.encoded(key, value) for key, value in values.items()}
+        yield from self._written(", ".join(values), "set_many", entries, self.lasting(ttl))
+        self._statistics.wrote(len(entries), sum(map(len, entries.values())))
+
+    def delete(self, key: str) -> Steps[bool]:
+        is_deleted: bool = yield ("delete", self.name(key))
+        self._statistics.deleted(1)
+        return is_deleted
+
+    def delete_multi(self, keys: Sequence[str]) -> Steps[int]:
+        if not keys:
+            return 0
+        count: int = yield ("delete_many", [self.name(key) for key in keys])
+        self._statistics.deleted(len(keys))
+        return count
+
+    def add(self, key: str, value: Any, ttl: float | None) -> Steps[bool]:
+        self.require("add")
+        entry = self.encoded(key, value)
+        is_added: bool = yield from self._written(key, "add", self.name(key), entry, self.lasting(ttl))
+        self._statistics.wrote(is_added, len(entry) if is_added else 0)
+        return is_added
+
+    def incr(self, key: str, by: int, initial: int, ttl: float | None) -> Steps[int]:
+        self.require("incr")
+        for number in (by, initial):
+            if not isinstance(number, int) or isinstance(number, bool) or abs(number) >= 2**63:
+                raise InvalidEntryError(self.region, key, f"{number!r} is no integer of 64 bits")
+        total: int = yield from self._written(key, "incr", self.name(key), by, initial, self.lasting(ttl))
+        self._statistics.wrote(1, 0)
+        return total
+
+    def compare_and_set(self, key: str, value: Any, version: bytes, ttl: float | None) -> Steps[bool]:
+        self.require("compare_and_set")
+        if not isinstance(version, bytes) or len(version) != len(NO_GENERATION):
+            raise InvalidEntryError(self.region, key, f"{version!r} is no version: get_with_version() gives them")
+        entry = self.encoded(key, value)
+        name = self.name(key)
+        is_set: bool = yield from self._written(key, "compare_and_set", name, entry, version, self.lasting(ttl))
+        self._statistics.wrote(is_set, len(entry) if is_set else 0)
+        return is_set
+
+    def touch(self, key: str, ttl: float | None) -> Steps[bool]:
+        self.require("touch")
+        was_there: bool = yield ("touch", self.name(key), self.lasting(ttl))
+        return was_there
+
+    def _written(self, key: str, *call: Any) -> Steps[Any]:
+        try:
+            return (yield call)
+        except ValueError as error:
+            if isinstance(error, InvalidEntryError | InvalidKeyError):
+                raise
+            raise InvalidEntryError(self.region, key, str(error)) from error
+
+    def encoded(self, key: str, value: Any) -> bytes:
+        """Raises ``InvalidEntryError`` for what cannot be kept."""
+        try:
+            entry = self.codec.encode(value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            reason = f"{type(self.codec.serializer).__name__} cannot write it ({error})"
+            raise InvalidEntryError(self.region, key, reason) from error
+        limit = self._abilities.max_value_bytes
+        if limit is not None and len(entry) > limit:
+            raise InvalidEntryError(self.region, key, f"it takes {len(entry):,} bytes, and {limit:,} are allowed")
+        return entry
+
+    def lasting(self, ttl: float | None) -> float | None:
+        """Seconds, or ``None`` for ever, where a caller gave this. Raises ``ValueError``."""
+        if ttl is None:
+            ttl = self.options.ttl
+        elif not is_duration(ttl):
+            raise ValueError(f"ttl is {ttl!r}, and should be a number of seconds above 0, or math.inf")
+        return None if ttl is None or math.isinf(ttl) else float(ttl)
+
+    def require(self, ability: str) -> None:
+        """Raises ``UnsupportedError`` for what the backend cannot do."""
+        if not getattr(self._abilities, ability):
+            raise UnsupportedError(self.region, self._backend.kind, ability)
+
+    # All keys
+
+    def page_of_keys(self, cursor: Any, count: int) -> Steps[tuple[list[str], Any]]:
+        """Some keys, as they are on the server without the prefix, and where to go on."""
+        self.require("iterate")
+        names, following = yield ("scan", self._prefix, cursor, count)
+        return [name[len(self._prefix) :] for name in names], following
+
+    def clear(self, count: int = 1000) -> Steps[int]:
+        """Delete all keys; how many there were."""
+        self.require("iterate")
+        deleted, cursor = 0, None
+        while True:
+            names, cursor = yield ("scan", self._prefix, cursor, count)
+            if names:
+                deleted += yield ("delete_many", names)
+            if cursor is None:
+                return deleted
+
+    # Creating
+
+    def get_or_create(
+        self, key: str, create: Callable[[], Any], ttl: float | None, stale: float, timeout: float, wait: float
+    ) -> Steps[Any]:
+        """The value; if there is none, what one caller's ``create()`` gives. See ``Region.get_or_create``."""
+        lasting = self.lasting(ttl)
+        if isinstance(stale, bool) or not isinstance(stale, int | float) or stale < 0:
+            raise ValueError(f"stale is {stale!r}, and should be a number of seconds, 0 or more")
+        try:
+            generation, entry = yield from self._found(key)
+            if entry is not None and entry.fresh_until > time.time():
+                return entry.value
+            owner, name = uuid.uuid4().hex, self._named(self._creation_prefix, key)
+            began = time.monotonic()
+            fence = yield ("acquire", name, owner, timeout, 0.0 if entry is not None else wait)
+        except ServiceUnavailable:
+            if not self._is_fail_open:
+                raise
+            return (yield (CREATE, create))
+        if fence is None:
+            if entry is not None:
+                return entry.value
+            raise LockNotAcquiredError(key, time.monotonic() - began)
+        try:
+            generation, entry = yield from self._found(key)
+            if entry is not None and entry.fresh_until > time.time():
+                return entry.value  # another has created it meanwhile
+            value = yield (CREATE, create)
+            yield from self._keep(key, value, lasting, stale, generation)
+            return value
+        finally:
+            yield from self._let_go(name, owner)
+
+    def _found(self, key: str) -> Steps[tuple[bytes, Entry | None]]:
+        """The generation that counts, and the entry, fresh or not, if it is of that."""
+        try:
+            found = yield ("get", self.name(key))
+        except ServiceUnavailable:
+            if not self._is_fail_open:
+                raise
+            return NO_GENERATION, None
+        return NO_GENERATION, self._counted(key, found)
+
+    def _counted(self, key: str, found: bytes | None) -> Entry | None:
+        entry = None if found is None else self._entry(key, found)
+        is_fresh = entry is not None and entry.fresh_until > time.time()
+        self._statistics.read(is_fresh, not is_fresh, len(found or b""))
+        return entry
+
+    def _keep(self, key: str, value: Any, ttl: float | None, stale: float, generation: bytes) -> Steps[None]:
+        entry = self.encoded(key, value)
+        fresh_until = math.inf if ttl is None or not stale else time.time() + ttl
+        if generation != NO_GENERATION or not math.isinf(fresh_until):
+            entry = self.codec.extended(entry, fresh_until, generation)
+        try:
+            lasts = None if ttl is None else ttl + stale
+            yield from self._written(key, "set", self.name(key), entry, lasts)
+            self._statistics.wrote(1, len(entry))
+        except ServiceUnavailable:
+            if not self._is_fail_open:
+                raise
+
+    def _let_go(self, name: str, owner: str) -> Steps[None]:
+        try:
+            yield ("release", name, owner)
+        except ServiceUnavailable:
+            if not self._is_fail_open:
+                raise
