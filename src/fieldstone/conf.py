@@ -75,7 +75,7 @@ def regions() -> Mapping[str, Mapping[str, Any]]:
 
 
 def region_backends() -> Mapping[str, str]:
-    """``REGION_BACKENDS``: names for backends to the dotted paths of their classes, beyond those that come along."""
+    """``REGION_BACKENDS``: more names of backends, to the dotted paths of their classes."""
     return dict(_setting("REGION_BACKENDS", {}))
 
 

@@ -8,7 +8,7 @@ from xblock.runtime import KeyValueStore, KvsFieldData
 from xblock.test.tools import TestRuntime
 
 from fieldstone.errors import InvalidValueError
-from fieldstone.kvs import MemoryRegion
+from fieldstone.kvs import Region
 from fieldstone.xblock import EphemeralKeyValueStore
 from tests.conftest import usage
 from tests.xblock.blocks import AUTHORED_SCOPES, LEARNER_SCOPES, VALUES, Quiz, key_of, keyed
@@ -30,7 +30,7 @@ def clock():
 
 @pytest.fixture
 def region(clock):
-    return MemoryRegion(clock=clock)
+    return Region("previews").configure("memory", serializer="json", clock=clock)
 
 
 @pytest.fixture

@@ -110,8 +110,8 @@ class LockNotAcquiredError(UnexpectedError):
 
     def __init__(self, key: str, waited: float) -> None:
         super().__init__(
-            f"The lock of key {key!r} was held by another all the {waited:.2f} s that were waited for it. Try again"
-            " later, or wait longer (blocking_timeout)."
+            f"The lock of key {key!r} was held by another all the {waited:.2f} s that were waited for it. Try"
+            " again later, or wait longer (blocking_timeout)."
         )
         self.key = key
         self.waited = waited
@@ -123,8 +123,8 @@ class LockTimeout(FieldstoneError):
     def __init__(self, target: str, timeout: float | None = None) -> None:
         within = "" if timeout is None else f" of {timeout:g} s"
         super().__init__(
-            f"The lock of key {target!r} was used after its timeout{within}: another may hold it by now. Nothing was"
-            " written. Acquire it again, for longer or with renewal."
+            f"The lock of key {target!r} was used after its timeout{within}: another may hold it by now. Nothing"
+            " was written. Acquire it again, for longer or with renewal."
         )
         self.target = target
         self.timeout = timeout
@@ -150,7 +150,7 @@ class WrongLockError(FieldstoneError, ValueError):
 
 
 class StaleFenceError(FieldstoneError):
-    """A later holder of the lock has written already: whoever held it before is refused. Nothing has been written."""
+    """A later holder of the lock has written already: an earlier one is refused. Nothing has been written."""
 
     def __init__(self, name: str, token: int, newest: int) -> None:
         super().__init__(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fieldstone.errors import NotFound, ServiceUnavailable, UnexpectedError
+from fieldstone.errors import NotFound, ServiceUnavailable
 from fieldstone.kvs.locks import KeyValueStoreLock
-from fieldstone.kvs.operations import Operations, Runner, Steps
+from fieldstone.kvs.operations import RAISE, Operations, Runner, Steps
 from fieldstone.values import MISSING
 
 
@@ -33,15 +33,15 @@ class AsyncKeys:
     def _complete(self, keys: Sequence[str], values: list[Any], default: Any) -> list[Any]:
         raise NotImplementedError
 
-    async def aget(self, key: str, default: Any = MISSING) -> Any:
+    async def aget(self, key: str, default: Any = RAISE) -> Any:
         value = await self._arun(self._operations().get(key), MISSING)
         if value is not MISSING:
             return value
-        if default is MISSING:
+        if default is RAISE:
             raise NotFound(key, self.name)
         return default
 
-    async def aget_multi(self, keys: Iterable[str], default: Any = MISSING) -> list[Any]:
+    async def aget_multi(self, keys: Iterable[str], default: Any = RAISE) -> list[Any]:
         asked = list(keys)
         values = await self._arun(self._operations().get_multi(asked), None) or [MISSING] * len(asked)
         return self._complete(asked, values, default)
@@ -78,12 +78,12 @@ class AsyncKeys:
         times = self._times(timeout, wait)
         return await self._arun(self._operations().get_or_create(key, create, ttl, stale, *times))
 
-    async def _arun(self, steps: Steps[Any], when_down: Any = UnexpectedError) -> Any:
+    async def _arun(self, steps: Steps[Any], when_down: Any = RAISE) -> Any:
         runner = self._runner()
         try:
             return await runner.arun(steps)
         except ServiceUnavailable:
-            if runner.is_fail_open and when_down is not UnexpectedError:
+            if runner.is_fail_open and when_down is not RAISE:
                 return when_down
             raise
 

@@ -43,9 +43,9 @@ class Codec:
 
     def __init__(self, serializer: Serializer) -> None:
         self.serializer = serializer
-        self._write, self._read = serializer.dumps, serializer.loads
+        self._write, self.read = serializer.dumps, serializer.loads
         self._letter = serializer.letter
-        self._code = serializer.letter[0]
+        self.code = serializer.letter[0]
 
     def encode(self, value: Any) -> bytes:
         """Raises ``TypeError``, ``ValueError`` or ``RecursionError`` for what the serializer cannot write."""
@@ -59,8 +59,8 @@ class Codec:
 
     def value(self, entry: bytes) -> Any:
         """The value alone. Raises ``ValueError`` for what is no entry of this serializer."""
-        if entry[0] == self._code:
-            return self._read(entry[VALUE_AT:])
+        if entry[0] == self.code:
+            return self.read(entry[VALUE_AT:])
         return self.decode(entry).value
 
     def decode(self, entry: bytes) -> Entry:
@@ -78,8 +78,10 @@ class Codec:
         if letter == INTEGER:
             return Entry(int(entry[value_at:]), version, fresh_until, generation)
         if letter != self._letter:
-            raise ValueError(f"it was written by another serializer ({letter!r}), and this region's is {self._letter!r}")
-        return Entry(self._read(entry[value_at:]), version, fresh_until, generation)
+            raise ValueError(
+                f"it was written by another serializer ({letter!r}), and this region's is {self._letter!r}"
+            )
+        return Entry(self.read(entry[value_at:]), version, fresh_until, generation)
 
 
 def version_of(entry: bytes) -> bytes:

@@ -182,7 +182,9 @@ class KeyValueStoreLock:
 
     def _begin(self) -> float:
         if self.active:
-            raise UnexpectedError(f"This handle holds the lock of key {self.key!r} already. Ask for one of its own.")
+            raise UnexpectedError(
+                f"This handle holds the lock of key {self.key!r} already. Ask for one of its own."
+            )
         return time.monotonic()
 
     def _have(self) -> None:
@@ -234,7 +236,9 @@ class KeyValueStoreLock:
         """For ``Store.save(fence=)`` and ``check_fence``. Raises what ``check`` does, and ``UnexpectedError``."""
         self.check()
         if self.fence is None:
-            raise UnexpectedError(f"The lock of key {self.key!r} has no fencing token: its backend, or locking, has none.")
+            raise UnexpectedError(
+                f"The lock of key {self.key!r} has no fencing token: its backend, or locking, has none."
+            )
         return Fence(self.mutex.name, self.fence)
 
     # Contexts
@@ -282,4 +286,3 @@ class KeyValueStoreLock:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.key!r}, {'held' if self.active else 'not held'}>"
-

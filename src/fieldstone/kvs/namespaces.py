@@ -1,7 +1,7 @@
 """Keys that are invalidated together, in one write, for all processes.
 
-A namespace has a generation, which is the version of an entry of its own. Each value carries the generation that it
-was written in, and is a miss in any other. Reading takes both in one round trip; plain writing reads the generation
+A namespace has a generation, which is the version of an entry of its own. Each value carries the generation that
+it was written in, and is a miss in any other. Reading takes both in one round trip; writing reads the generation
 first. What was created out of older data than an invalidation is of the older generation, and so a miss.
 """
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from fieldstone.errors import ServiceUnavailable
 from fieldstone.kvs.entries import NO_GENERATION, Entry, integer_entry, version_of
-from fieldstone.kvs.operations import Operations, Runner, Steps
+from fieldstone.kvs.operations import Operations, Runner, Steps, some
 from fieldstone.values import MISSING
 
 
@@ -57,10 +57,8 @@ class NamespaceOperations(Operations):
         if not encoded:
             return
         generation = yield from self._generation()
-        entries = {
-            name: self.codec.extended(entry, generation=generation) for name, entry in encoded.items()
-        }
-        yield from self._written(", ".join(values), "set_many", entries, lasting)
+        entries = {name: self.codec.extended(entry, generation=generation) for name, entry in encoded.items()}
+        yield from self._written(some(values), "set_many", entries, lasting)
         self._statistics.wrote(len(entries), sum(map(len, entries.values())))
 
     def _is_of(self, entry: bytes, key: str, generation: bytes) -> bool:

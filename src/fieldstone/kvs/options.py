@@ -28,7 +28,7 @@ class Options:
     serializer: str | Serializer = "msgpack"
     """``msgpack``, ``json``, ``pickle`` (signed), or an object of one's own."""
     fail: str = "closed"
-    """When the server is down: ``closed`` raises ``ServiceUnavailable``, ``open`` has reading miss, writing skip."""
+    """When the server is down ``closed`` raises ``ServiceUnavailable``, ``open`` misses and skips."""
     breaker_failures: int = 5
     """So many failures in a row open the circuit breaker."""
     breaker_seconds: float = 5.0
@@ -57,14 +57,12 @@ class Options:
                 raise ValueError(f"{name} is {value!r}, and should be a number of seconds above 0")
         for name in ("breaker_failures", "max_lock_attempts"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and not is_integer(value, at_least=1):
                 raise ValueError(f"{name} is {value!r}, and should be a number, 1 or more")
         if self.fail not in ("open", "closed"):
             raise ValueError(f"fail is {self.fail!r}, and should be 'open' or 'closed'")
         if not isinstance(self.serializer, Serializer) and self.serializer not in SERIALIZERS:
             raise ValueError(f"there is no serializer {self.serializer!r}: one of {', '.join(SERIALIZERS)}")
-        if self.prefix is not None and not isinstance(self.prefix, str):
-            raise ValueError(f"prefix is {self.prefix!r}, and should be text")
 
     def make_serializer(self) -> Serializer:
         return self.serializer if isinstance(self.serializer, Serializer) else SERIALIZERS[self.serializer]()
@@ -78,9 +76,17 @@ class Options:
         if waited is None:
             waited = 2 * held if self.blocking_timeout is None else self.blocking_timeout
             waited = min(waited, self.max_lock_attempts or math.inf)
-        if isinstance(waited, bool) or not isinstance(waited, int | float) or not 0 <= waited < math.inf:
+        if not is_number(waited) or not 0 <= waited < math.inf:
             raise ValueError(f"blocking_timeout is {waited!r}, and should be a number of seconds, 0 or more")
         return float(held), float(waited)
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_integer(value: object, at_least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
 def is_duration(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,6 @@ from fieldstone.errors import (
     NotFound,
     RegionConfigurationError,
     ServiceUnavailable,
-    UnexpectedError,
 )
 from fieldstone.kvs.asynchronous import AsyncKeys, AsyncRegion
 from fieldstone.kvs.backends import backend_class
@@ -23,7 +23,7 @@ from fieldstone.kvs.entries import Codec
 from fieldstone.kvs.locks import KeyValueStoreLock, OwnedMutex
 from fieldstone.kvs.manglers import resolve
 from fieldstone.kvs.namespaces import NamespaceOperations
-from fieldstone.kvs.operations import Operations, Runner, Steps
+from fieldstone.kvs.operations import RAISE, Operations, Runner, Steps
 from fieldstone.kvs.options import Options, lowered
 from fieldstone.kvs.statistics import Statistics
 from fieldstone.values import MISSING
@@ -49,23 +49,25 @@ class Keys(AsyncKeys):
     ``InvalidEntryError`` when it cannot be, and changes nothing.
     """
 
-    def get(self, key: str, default: Any = MISSING) -> Any:
+    def get(self, key: str, default: Any = RAISE) -> Any:
         """The value. Without one: ``default`` if it is given, otherwise raises ``NotFound``."""
         value = self._run(self._operations().get(key), MISSING)
         if value is not MISSING:
             return value
-        if default is MISSING:
+        if default is RAISE:
             raise NotFound(key, self.name)
         return default
 
-    def get_multi(self, keys: Iterable[str], default: Any = MISSING) -> list[Any]:
+    def get_multi(self, keys: Iterable[str], default: Any = RAISE) -> list[Any]:
         """The values in order, in one round trip. Without ``default`` raises ``NotFound`` naming all that miss."""
         asked = list(keys)
         values: list[Any] = self._run(self._operations().get_multi(asked), None) or [MISSING] * len(asked)
         return self._complete(asked, values, default)
 
-    def set(self, key: str, value: Any, lock: KeyValueStoreLock | None = None, *, ttl: float | None = None) -> None:
-        """Keep a value. With a lock: raises what ``KeyValueStoreLock.check`` does for another key, or unless held."""
+    def set(
+        self, key: str, value: Any, lock: KeyValueStoreLock | None = None, *, ttl: float | None = None
+    ) -> None:
+        """Keep a value. With a lock, raises what its ``check`` does: for another key, and unless it is held."""
         if lock is not None:
             lock.check(key)
         self._run(self._operations().set(key, value, ttl), None)
@@ -83,7 +85,7 @@ class Keys(AsyncKeys):
 
     def delete_multi(self, keys: Iterable[str]) -> int:
         """How many there were; the others are as they were, not there."""
-        return self._run(self._operations().delete_multi(list(keys)), 0)
+        return int(self._run(self._operations().delete_multi(list(keys)), 0))
 
     def get_or_create(
         self,
@@ -97,10 +99,10 @@ class Keys(AsyncKeys):
     ) -> Any:
         """The value; without one, what ``create()`` gives, which is kept. Of all processes one calls it at a time.
 
-        For ``stale`` seconds after its ``ttl`` an old value is given to all but the one caller that creates the new
-        one. Without an old value the others wait, ``wait`` seconds at most (by default as for locks), and then
-        raise ``UnexpectedError``. ``timeout`` is how many seconds a creation may take: after that the next one
-        begins, whatever has become of the first.
+        For ``stale`` seconds after its ``ttl`` an old value is given to all but the one that creates the new one.
+        Without an old value the others wait, ``wait`` seconds at most (by default as for locks), and then raise
+        ``UnexpectedError``. ``timeout`` is how many seconds a creation may take: after that the next one begins,
+        whatever has become of the first.
         """
         times = self._times(timeout, wait)
         return self._run(self._operations().get_or_create(key, create, ttl, stale, *times))
@@ -110,17 +112,17 @@ class Keys(AsyncKeys):
 
     def _complete(self, keys: Sequence[str], values: list[Any], default: Any) -> list[Any]:
         missing = [key for key, value in zip(keys, values, strict=True) if value is MISSING]
-        if missing and default is MISSING:
+        if missing and default is RAISE:
             raise NotFound(missing, self.name)
         return [default if value is MISSING else value for value in values] if missing else values
 
-    def _run(self, steps: Steps[Any], when_down: Any = UnexpectedError) -> Any:
+    def _run(self, steps: Steps[Any], when_down: Any = RAISE) -> Any:
         """Drive an operation; what it gives when the server is down and the region fails open, if anything."""
         runner = self._runner()
         try:
             return runner.run(steps)
         except ServiceUnavailable:
-            if runner.is_fail_open and when_down is not UnexpectedError:
+            if runner.is_fail_open and when_down is not RAISE:
                 return when_down
             raise
 
@@ -207,12 +209,12 @@ class Region(Keys, AsyncRegion):
         if configuration is None:
             raise NotConfiguredError(self.name)
         if not isinstance(configuration, Mapping):
-            raise RegionConfigurationError(self.name, f"settings give it {configuration!r}, and should give a dict")
+            raise RegionConfigurationError(
+                self.name, f"settings give it {configuration!r}, and should give a dict"
+            )
         arguments = lowered(configuration)
-        try:
+        with contextlib.suppress(AlreadyConfiguredError):  # by another thread, meanwhile
             self.configure(arguments.pop("backend", "memory"), **arguments)
-        except AlreadyConfiguredError:  # by another thread, meanwhile
-            pass
         if self._configured is None:
             raise NotConfiguredError(self.name)
         return self._configured
@@ -344,4 +346,3 @@ def _chosen(backend: Backend, given: Callable[[str], str] | None) -> Callable[[s
         own: Callable[[str], str] | None = backend.key_mangler
         return own
     return given
-

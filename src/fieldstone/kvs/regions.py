@@ -11,9 +11,9 @@ from fieldstone.kvs.region import Region
 
 
 class Regions(Mapping[str, Region]):
-    """Names to regions, the same object for all threads. A region that nobody knew comes to be when it is asked for.
+    """Names to regions, the same object for all threads. One that nobody knew comes to be when it is asked for.
 
-    It iterates over those that the settings name or that have been asked for.
+    It iterates over those that the settings name and those that have been asked for.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Regions(Mapping[str, Region]):
     def __getitem__(self, name: str) -> Region:
         region = self._known.get(name)
         if region is None:
-            if not isinstance(name, str) or not name or not set(name) <= _ALLOWED:
+            if not name or not set(name) <= _ALLOWED:
                 raise RegionConfigurationError(name, "a region's name is letters, digits and _.- of ASCII")
             with self._guard:
                 region = self._known.setdefault(name, Region(name))
@@ -39,7 +39,7 @@ class Regions(Mapping[str, Region]):
         return name in self._known or name in conf.regions()
 
     def forget(self, name: str) -> None:
-        """Close a region, and let the name be configured anew: for tests. Whoever holds the old object keeps it."""
+        """Close a region, and let its name be configured anew: for tests. Who holds the old object keeps it."""
         with self._guard:
             region = self._known.pop(name, None)
         if region is not None:

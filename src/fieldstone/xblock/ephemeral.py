@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from xblock.runtime import KeyValueStore
 
-from fieldstone.kvs import MemoryRegion
+from fieldstone.errors import NotFound
+from fieldstone.kvs import Region
 from fieldstone.values import MISSING, encode_value
 
 DAY = 24 * 60 * 60
 
 
-class Region(Protocol):
-    """What it takes to keep values: any of ``fieldstone.kvs`` does."""
-
-    def get(self, key: str, default: Any) -> Any: ...
-    def set(self, key: str, value: Any, ttl: float | None) -> None: ...
-    def delete(self, key: str) -> object: ...
-
-
-_of_this_process = MemoryRegion()
+# JSON, as the store writes fields: MessagePack nests less deep, and keeps keys that are no text.
+_of_this_process = Region("ephemeral").configure("memory", serializer="json")
 
 
 class EphemeralKeyValueStore(KeyValueStore):  # type: ignore[misc]  # xblock publishes no types
     """Fields of any scope, each in a region for ``ttl`` seconds from when it was set last: for authors' previews.
 
-    Without a region they are in the memory of this process. Nothing is shared between users but what its scope
-    shares; who may use the store is for the caller to check.
+    The region has the serializer ``json``; without a region they are in the memory of this process. Nothing is
+    shared between users but what its scope shares; who may use the store is for the caller to check.
     """
 
     def __init__(self, region: Region | None = None, *, ttl: float = DAY) -> None:
-        self._region: Region = _of_this_process if region is None else region
+        self._region = _of_this_process if region is None else region
         self._ttl = ttl
 
     def get(self, key: KeyValueStore.Key) -> Any:
@@ -47,18 +41,18 @@ class EphemeralKeyValueStore(KeyValueStore):  # type: ignore[misc]  # xblock pub
 
     def set(self, key: KeyValueStore.Key, value: Any) -> None:
         """Raises ``InvalidValueError`` for what JSON cannot write."""
-        self._region.set(_text(key), value, self._ttl)
+        self._region.set(_text(key), value, ttl=self._ttl)
 
     def set_many(self, kv_dict: Mapping[KeyValueStore.Key, Any]) -> None:
-        """Each value in turn: a region has no transactions."""
-        for key, value in kv_dict.items():
-            self.set(key, value)
+        """All of them, or none where the region's ``abilities.atomic_bulk`` says so."""
+        self._region.set_multi({_text(key): value for key, value in kv_dict.items()}, ttl=self._ttl)
 
     def delete(self, key: KeyValueStore.Key) -> None:
         """Raises ``KeyError`` when none is kept."""
-        if not self.has(key):
-            raise KeyError(key.field_name)
-        self._region.delete(_text(key))
+        try:
+            self._region.delete(_text(key))
+        except NotFound as error:
+            raise KeyError(key.field_name) from error
 
 
 def _text(key: KeyValueStore.Key) -> str:

@@ -50,7 +50,9 @@ def _imported(path: str) -> Any:
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in _EXTRAS and missing != path.partition(".")[0]:
-            raise ImportError(f"{missing} is not installed: pip install 'fieldstone[{_EXTRAS[missing]}]'") from error
+            raise ImportError(
+                f"{missing} is not installed: pip install 'fieldstone[{_EXTRAS[missing]}]'"
+            ) from error
         if not f"{module_name}.".startswith(f"{error.name}."):
             raise
         return None
@@ -58,13 +60,12 @@ def _imported(path: str) -> Any:
 
 
 def _of_dogpile(name: str) -> type[Backend]:
+    message = f"there is no backend {name!r}. Known: {', '.join(BACKENDS)}; dotted paths; names of dogpile.cache"
     try:
-        from fieldstone.kvs import bridge
-    except ModuleNotFoundError:
-        bridge = None
-    found = None if bridge is None else bridge.backend_named(name)
+        from fieldstone.kvs.bridge import backend_named  # needs dogpile.cache
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{message}, with pip install 'fieldstone[dogpile]'") from error
+    found = backend_named(name)
     if found is None:
-        known = ", ".join(BACKENDS)
-        where = "" if bridge else ", or, with pip install 'fieldstone[dogpile]', of dogpile.cache"
-        raise ValueError(f"there is no backend {name!r}. Known: {known}; a dotted path{where}")
+        raise ValueError(message)
     return found

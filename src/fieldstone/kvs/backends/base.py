@@ -33,14 +33,14 @@ class Backend(ABC):
     """Entries by name in one kind of server, and locks by name. Safe between threads, usable after a fork.
 
     An entry is bytes (``fieldstone.kvs.entries``), which a backend stores and gives back as they are; only ``incr``
-    and ``compare_and_set`` look into them, at fixed places. A name is a ``str`` that ``check_key`` has accepted.
-    ``ttl`` is seconds above 0, or ``None``: until deleted. Expired entries are as if they were not there.
+    and ``compare_and_set`` look into them, at fixed places. A name is text that ``check_key`` has accepted. ``ttl``
+    is seconds above 0, or ``None``: until deleted. Expired entries are as if they were not there.
 
     Options are keyword arguments of ``__init__``; what it raises as ``ValueError`` or ``ImportError`` is told as
     the region's configuration error. It does not connect.
 
-    Methods raise the driver's errors; those of ``unavailable`` are told as ``ServiceUnavailable``. Nothing secret is
-    in an option's ``repr``, in a log, or in ``address``.
+    Methods raise the driver's errors; those of ``unavailable`` are told as ``ServiceUnavailable``. Nothing secret
+    is in an option's ``repr``, in a log, or in ``address``.
     """
 
     kind: ClassVar[str]
@@ -58,7 +58,7 @@ class Backend(ABC):
         return "this process"
 
     key_mangler: Any = None
-    """A callable of its own from key to name, or ``None``: keys are names as they are, after the region's prefix."""
+    """A callable of its own from key to name, or ``None``: keys are kept as they are, after the region's prefix."""
 
     def check_key(self, name: str) -> str | None:
         """Why the server cannot keep an entry under this name, or ``None``."""
@@ -152,7 +152,7 @@ class Backend(ABC):
         """What the server says of itself, for a table: short names to short texts. One round trip."""
         return {}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # there may be nothing to close
         """Close what is open. The backend can be used again, and connects anew then."""
 
     async def aclose(self) -> None:

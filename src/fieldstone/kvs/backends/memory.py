@@ -38,7 +38,7 @@ class MemoryBackend(Backend):
     def __init__(
         self, region: str, *, max_bytes: int = 64 * 2**20, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        if not isinstance(max_bytes, int) or max_bytes < 1:
+        if max_bytes < 1:
             raise ValueError(f"max_bytes is {max_bytes!r}, and should be a number of bytes, 1 or more")
         self.abilities = Abilities(
             shared=False, durable=False, evicts=True, atomic_bulk=True, max_value_bytes=max_bytes

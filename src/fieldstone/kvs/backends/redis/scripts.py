@@ -8,7 +8,7 @@ CLAIM_MS = 2000
 """How long a lock that was handed to a waiter waits to be claimed, before it goes to the next."""
 
 REMEMBERED_MS = 86_400_000
-"""How long a lock's last fencing token is remembered; beyond it, as beyond a loss of data, the clock alone serves."""
+"""How long a lock's last fencing token is remembered; after that, as after a loss of data, the clock serves alone."""
 
 
 class Script:
@@ -18,7 +18,7 @@ class Script:
         BY_DIGEST[self.digest] = self
 
 
-BY_DIGEST: dict[str, Script] = {}
+BY_DIGEST: dict[object, Script] = {}
 
 # ``entries.py`` says where the version and the digits are. Redis counts in the key itself, in 64 bits, which Lua's
 # numbers have not; nobody sees the key meanwhile, and replicas and the append-only file get all of it or nothing.
@@ -50,10 +50,10 @@ else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
 return 1
 """)
 
-# A lock is one key, "fence ends owner": the last fencing token, when the holding ends (microseconds of the server's
-# clock), and the holder's token; '?' before it: handed to it, not yet claimed. No owner: let go, and nobody waits.
-# Beside it are ``:queue``, a list of those who wait, ``:waiting``, until when each is believed to be alive, and a list
-# ``:wake:TOKEN`` that a waiter blocks on. The names share a hash tag, so that a Cluster keeps them together.
+# A lock is one key, "fence ends owner": the last fencing token; when the holding ends, in microseconds of the server
+# clock; the holder's token, with '?' before it: handed to it, not yet claimed. No owner: let go, and nobody waits.
+# Beside it are ``:queue``, a list of those who wait, ``:waiting``, until when each is believed to be alive, and
+# ``:wake:TOKEN``, a list that a waiter blocks on. The names share a hash tag: a Cluster keeps them together.
 _LOCK = f"""
 local lock, now = KEYS[1], redis.call('TIME')
 now = now[1] * 1000000 + now[2]
@@ -83,8 +83,8 @@ local function pass_on()
 end
 """
 
-# The fencing token; or, below 0, how many microseconds the present holding lasts at most. ARGV: token, timeout, and
-# for how long the caller may be believed to be alive and waiting, 0: it does not wait (both in microseconds).
+# The fencing token; or, below 0, how many microseconds the present holding lasts at most. ARGV: token, timeout and
+# for how long the caller is believed to be alive and waiting, 0: it does not wait (both in microseconds).
 ACQUIRE = Script(
     _LOCK
     + """

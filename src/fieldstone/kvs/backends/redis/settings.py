@@ -27,12 +27,14 @@ class Place(tuple[str, int]):
         return f"{self[0]}:{self[1]}"
 
 
-def place(text: str, option: str) -> Place:
+def place(text: object, option: str) -> Place:
     """Of "host:port". Raises ``ValueError``."""
     found = _PLACE.fullmatch(text) if isinstance(text, str) else None
     if found is None or not 0 < int(found["port"]) < 65536:
         # The text stays out of the message: who writes a URL here may have written a password.
-        raise ValueError(f"{option} has an entry that is not 'host:port': write it so, without scheme and credentials")
+        raise ValueError(
+            f"{option} has an entry that is not 'host:port': write it so, without scheme and credentials"
+        )
     return Place((found["host"].strip("[]"), int(found["port"])))
 
 
@@ -121,7 +123,9 @@ class Settings:
             ) from None
         secret = {"username", "password", "connection_class"}
         if wrong := sorted(name for name in options.keys() - secret if not _IN_URL.fullmatch(name)):
-            raise ValueError(f"url has {', '.join(wrong)} in its query: give it as an option of the region, if it is one")
+            raise ValueError(
+                f"url has {', '.join(wrong)} in its query: give it as an option of the region, if it is one"
+            )
         if self.db is not None and options.setdefault("db", self.db) != self.db:
             raise ValueError(f"url has the database {options['db']}, and db is {self.db}: give it once")
         return options

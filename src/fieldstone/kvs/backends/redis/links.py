@@ -1,0 +1,176 @@
+"""Commands to a server and replies from it, over pools of connections: one set for threads, one per event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import redis
+from redis import asyncio as aredis
+from redis.asyncio import retry as aretry
+from redis.asyncio import sentinel as asentinel
+from redis.backoff import NoBackoff
+from redis.connection import SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ResponseError
+
+from fieldstone.kvs.backends.redis.settings import Place, Settings, place
+
+Command: TypeAlias = tuple[str | bytes | int | float, ...]
+Exchange: TypeAlias = tuple[Place | None, Sequence[Command]]
+"""To which server (``None``: the only one, or Sentinel's master), and what."""
+
+_ASYNCHRONOUS = {
+    SSLConnection: aredis.SSLConnection,
+    UnixDomainSocketConnection: aredis.UnixDomainSocketConnection,
+}
+
+
+class NotServing(redis.ConnectionError):
+    """The server answers, but does not serve now, or not as it was asked to."""
+
+
+_NOT_NOW = ("NOREPLICAS", "UNBLOCKED", "MISCONF", "BUSY", "UNKILLABLE", "DENIED")
+"""How errors begin that redis-py has no class for. They pass when the server is mended or changes its role."""
+
+
+def _reply(error: ResponseError) -> ResponseError:
+    """An error among replies: it is the caller's, as the other replies are. Raises ``NotServing``."""
+    if str(error).startswith(_NOT_NOW):
+        raise NotServing(str(error)) from error
+    return error
+
+
+class Links:
+    """A pool per server. Safe between threads, and after a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pools: dict[Place | None, redis.ConnectionPool] = {}
+        # Nothing is connected yet; redis-py tells wrong arguments only here.
+        self._new_pool(Place(("localhost", 1)) if settings.cluster_nodes else None).connection_class(
+            **{name: value for name, value in settings.connection().items() if name not in _OF_POOLS}
+        )
+
+    def exchange(self, where: Place | None, commands: Sequence[Command]) -> list[Any]:
+        """The replies, errors of the server among them. One round trip. Raises what the connection raises."""
+        pool = self._pools.get(where) or self._pools.setdefault(where, self._new_pool(where))
+        connection = pool.get_connection()
+        try:
+            connection.send_packed_command(_packed(connection, commands))
+            replies: list[Any] = []
+            for _ in commands:
+                try:
+                    replies.append(connection.read_response())
+                except ResponseError as error:
+                    replies.append(_reply(error))
+            return replies
+        except BaseException:
+            connection.disconnect()  # replies may be on their way that nobody would take for his
+            raise
+        finally:
+            pool.release(connection)
+
+    def close(self) -> None:
+        for pool in list(self._pools.values()):
+            pool.disconnect()
+            for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
+                sentinel.close()
+
+    def _new_pool(self, where: Place | None) -> redis.ConnectionPool:
+        settings, options = self._settings, self._settings.connection()
+        if settings.service_name is not None:
+            manager = redis.Sentinel(
+                [place(text, "sentinels") for text in settings.sentinels],
+                sentinel_kwargs=settings.sentinel_connection(),
+            )
+            return redis.SentinelConnectionPool(settings.service_name, manager, **options)
+        if where is not None:
+            options |= {"host": where[0], "port": where[1]}
+        return redis.ConnectionPool(**options)
+
+
+class AsyncLinks:
+    """The same for coroutines of one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pools: dict[Place | None, aredis.ConnectionPool] = {}
+
+    async def exchange(self, where: Place | None, commands: Sequence[Command]) -> list[Any]:
+        pool = self._pools.get(where) or self._pools.setdefault(where, self._new_pool(where))
+        connection = await pool.get_connection()
+        try:
+            await connection.send_packed_command(_packed(connection, commands))
+            replies: list[Any] = []
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except ResponseError as error:
+                    replies.append(_reply(error))
+            return replies
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+
+    async def aclose(self) -> None:
+        for pool in list(self._pools.values()):
+            await pool.disconnect()
+            for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
+                await sentinel.aclose()
+
+    def _new_pool(self, where: Place | None) -> aredis.ConnectionPool:
+        settings, options = self._settings, _asynchronous(self._settings.connection())
+        if settings.service_name is not None:
+            manager = asentinel.Sentinel(
+                [place(text, "sentinels") for text in settings.sentinels],
+                sentinel_kwargs=_asynchronous(settings.sentinel_connection()),
+            )
+            return asentinel.SentinelConnectionPool(settings.service_name, manager, **options)
+        if where is not None:
+            options |= {"host": where[0], "port": where[1]}
+        return aredis.ConnectionPool(**options)
+
+
+class LoopLinks:
+    """``AsyncLinks`` for each event loop that is running.
+
+    Those of a loop that was closed without ``aclose`` go when another loop begins: they hold the loop, so that no
+    weak reference would ever notice its end.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._of: dict[asyncio.AbstractEventLoop, AsyncLinks] = {}
+
+    def here(self) -> AsyncLinks:
+        loop = asyncio.get_running_loop()
+        links = self._of.get(loop)
+        if links is None:
+            for ended in [other for other in list(self._of) if other.is_closed()]:
+                self._of.pop(ended, None)
+            links = self._of[loop] = AsyncLinks(self._settings)
+        return links
+
+    async def aclose(self) -> None:
+        links = self._of.pop(asyncio.get_running_loop(), None)
+        if links is not None:
+            await links.aclose()
+
+
+_OF_POOLS = {"max_connections", "connection_class", "ssl"}
+
+
+def _packed(connection: Any, commands: Sequence[Command]) -> Any:
+    if len(commands) == 1:
+        return connection.pack_command(*commands[0])
+    return connection.pack_commands(commands)
+
+
+def _asynchronous(options: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {"retry": aretry.Retry(NoBackoff(), 0)}
+    if "connection_class" in options:
+        changed["connection_class"] = _ASYNCHRONOUS[options["connection_class"]]
+    return options | changed
