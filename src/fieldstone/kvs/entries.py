@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fieldstone.kvs.serializers import Serializer
@@ -43,7 +44,7 @@ class Codec:
 
     def __init__(self, serializer: Serializer) -> None:
         self.serializer = serializer
-        self._write, self.read = serializer.dumps, serializer.loads
+        self._write, self._read = serializer.dumps, serializer.loads
         self._letter = serializer.letter
         self.code = serializer.letter[0]
 
@@ -60,8 +61,15 @@ class Codec:
     def value(self, entry: bytes) -> Any:
         """The value alone. Raises ``ValueError`` for what is no entry of this serializer."""
         if entry[0] == self.code:
-            return self.read(entry[VALUE_AT:])
+            return self._read(entry[VALUE_AT:])
         return self.decode(entry).value
+
+    def values(self, entries: Sequence[bytes]) -> list[Any]:
+        """The values of many entries at once. Raises ``ValueError`` unless all are plain, of this serializer."""
+        code = self.code
+        if not all(entry[0] == code for entry in entries):
+            raise ValueError("there is another kind of entry among them")
+        return self.serializer.loads_many([entry[VALUE_AT:] for entry in entries])
 
     def decode(self, entry: bytes) -> Entry:
         """Raises ``ValueError`` for what is no entry of this serializer."""
@@ -81,7 +89,7 @@ class Codec:
             raise ValueError(
                 f"it was written by another serializer ({letter!r}), and this region's is {self._letter!r}"
             )
-        return Entry(self.read(entry[value_at:]), version, fresh_until, generation)
+        return Entry(self._read(entry[value_at:]), version, fresh_until, generation)
 
 
 def version_of(entry: bytes) -> bytes:

@@ -25,8 +25,9 @@ from fieldstone.errors import (
 )
 from fieldstone.kvs.backends.base import Backend
 from fieldstone.kvs.breaker import Breaker
-from fieldstone.kvs.entries import MAXIMUM, MINIMUM, NO_GENERATION, VALUE_AT, Codec, Entry
+from fieldstone.kvs.entries import MAXIMUM, MINIMUM, NO_GENERATION, Codec, Entry
 from fieldstone.kvs.options import Options, is_duration, is_integer, is_number
+from fieldstone.kvs.publishing import Publisher
 from fieldstone.kvs.statistics import Statistics
 from fieldstone.values import MISSING
 
@@ -61,6 +62,7 @@ class Runner:
         self.region = region
         self.backend = backend
         self.statistics = Statistics()
+        self.publisher = Publisher(region, backend, options, self.statistics)
         self.breaker = Breaker(region, options.breaker_failures, options.breaker_seconds)
         self.is_fail_open = options.fail == "open"
         self._unavailable = backend.unavailable
@@ -105,7 +107,8 @@ class Runner:
             result = getattr(self.backend, method)(*args)
         except self._unavailable as error:
             raise self._failed(error) from error
-        self._succeeded(method, began)
+        if self._succeeded(method, began) >= self.publisher.due:
+            self.publisher.publish(self.run)
         return result
 
     async def acall(self, method: str, *args: Any) -> Any:
@@ -118,7 +121,8 @@ class Runner:
             result = await self.backend.acall(method, *args)
         except self._unavailable as error:
             raise self._failed(error) from error
-        self._succeeded(method, began)
+        if self._succeeded(method, began) >= self.publisher.due:
+            await self.publisher.apublish(self.arun)
         return result
 
     def _ask_breaker(self) -> None:
@@ -132,10 +136,14 @@ class Runner:
         self.breaker.failed(reason)
         return ServiceUnavailable(self.region, f"{self.backend.kind} at {self.backend.address}", reason)
 
-    def _succeeded(self, method: str, began: float) -> None:
+    def _succeeded(self, method: str, began: float) -> float:
+        """The time, by ``perf_counter``; of calls for locks the one before."""
         self.breaker.succeeded()
-        if method not in _LOCKING:
-            self.statistics.called(time.perf_counter() - began)
+        if method in _LOCKING:
+            return began
+        now = time.perf_counter()
+        self.statistics.called(now - began)
+        return now
 
 
 class Operations:
@@ -228,21 +236,15 @@ class Operations:
         return entry
 
     def _values(self, keys: Sequence[str], found: Sequence[bytes | None]) -> list[Any]:
-        code, read = self.codec.code, self.codec.read
         try:
-            return [
-                MISSING
-                if entry is None
-                else read(entry[VALUE_AT:])
-                if entry[0] == code
-                else self._value(key, entry)
-                for key, entry in zip(keys, found, strict=True)
-            ]
-        except (ValueError, BadSignatureError):  # one by one, to say of which key
-            return [
-                MISSING if entry is None else self._value(key, entry)
-                for key, entry in zip(keys, found, strict=True)
-            ]
+            values = self.codec.values([entry for entry in found if entry is not None])
+        except (ValueError, BadSignatureError):  # one by one: to say of which key, or for what only some have
+            pairs = zip(keys, found, strict=True)
+            return [MISSING if entry is None else self._value(key, entry) for key, entry in pairs]
+        if len(values) == len(found):
+            return values
+        rest = iter(values)
+        return [MISSING if entry is None else next(rest) for entry in found]
 
     def _value(self, key: str, entry: bytes) -> Any:
         if entry[:1].isupper():

@@ -41,6 +41,8 @@ class Options:
     """How long a lock is waited for, in seconds; twice its timeout."""
     max_lock_attempts: int | None = None
     """Bounds the waiting by so many seconds: older code counted tries, a second apart at most."""
+    publish_statistics: float | None = 10.0
+    """So often, in seconds, a process tells its counts to the others, by the region's server; ``None``: never."""
 
     @classmethod
     def taken_from(cls, arguments: dict[str, Any]) -> Options:
@@ -51,7 +53,7 @@ class Options:
         return options
 
     def _check(self) -> None:
-        for name in ("ttl", "breaker_seconds", "lock_timeout", "blocking_timeout"):
+        for name in ("ttl", "breaker_seconds", "lock_timeout", "blocking_timeout", "publish_statistics"):
             value = getattr(self, name)
             if value is not None and not is_duration(value):
                 raise ValueError(f"{name} is {value!r}, and should be a number of seconds above 0")

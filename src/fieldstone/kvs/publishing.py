@@ -58,9 +58,7 @@ class Publisher:
         self.statistics = statistics
         self._region = region
         self._interval = _interval(backend, options)
-        prefix = region if options.prefix is None else options.prefix
-        # With the region's name, for those that share a prefix. No key's name has a ``%`` at this place.
-        self.names = [f"{prefix}%{region}/{slot}" for slot in range(SLOTS)]
+        self._prefix = region if options.prefix is None else options.prefix
         self._begin()
         _publishers.add(self)
 
@@ -73,12 +71,19 @@ class Publisher:
 
     def begin_anew(self) -> None:
         """For a child after a fork: what its parent did is not its own, nor are locks that its threads held."""
-        self.statistics.__init__()  # type: ignore[misc]  # with a lock of its own
+        self.statistics.begin_anew()
         self._begin()
 
     def stop(self) -> None:
         """Tell nothing from now on."""
         self._interval = self.due = math.inf
+
+    @property
+    def names(self) -> list[str]:
+        """Of the slots."""
+        # With the region's name, for those that share a prefix. No name of a key has a ``%`` at this place, unless
+        # the prefix is empty: a key that is there then is a slot taken, and one written over a slot loses the slot.
+        return [f"{self._prefix}%{self._region}/{slot}" for slot in range(SLOTS)]
 
     @property
     def is_on(self) -> bool:
@@ -123,8 +128,9 @@ class Publisher:
                 self._version = version_of(entry)
                 return
             self._slot = None  # it expired, or was evicted, and may be another's by now
-        taken = yield ("get_many", self.names)
-        for name, found in zip(self.names, taken, strict=True):
+        names = self.names
+        taken = yield ("get_many", names)
+        for name, found in zip(names, taken, strict=True):
             if found is None and (yield ("add", name, entry, lasting)):
                 self._slot, self._version = name, version_of(entry)
                 return

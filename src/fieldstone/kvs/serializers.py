@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import pickle
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -32,6 +33,10 @@ class Serializer(ABC):
     @abstractmethod
     def loads(self, data: bytes) -> Any:
         """Raises ``ValueError`` for what it did not write."""
+
+    def loads_many(self, data: Sequence[bytes]) -> list[Any]:
+        """``loads`` of each. Raises ``ValueError`` if there is one that it did not write."""
+        return [self.loads(each) for each in data]
 
 
 class JSONSerializer(Serializer):
@@ -77,13 +82,28 @@ class MessagePackSerializer(Serializer):
         # MessagePack's own functions, called by nobody in between: a page reads a thousand values.
         pack, unpack = msgpack.packb, msgpack.unpackb
         self.dumps = partial(pack, default=default, datetime=True)  # type: ignore[method-assign]
-        self.loads = partial(unpack, strict_map_key=False, ext_hook=extension, timestamp=3)  # type: ignore[method-assign]
+        options = {"strict_map_key": False, "ext_hook": extension, "timestamp": 3}
+        self.loads = partial(unpack, **options)  # type: ignore[method-assign]
+        self._stream = partial(msgpack.Unpacker, **options, max_buffer_size=0)  # 0: as much as there is
 
     def dumps(self, value: Any) -> bytes:
         raise NotImplementedError  # __init__ has put another in its place
 
     def loads(self, data: bytes) -> Any:
         raise NotImplementedError
+
+    def loads_many(self, data: Sequence[bytes]) -> list[Any]:
+        # As one stream: half the time of one by one. Where each value ends is looked at, so that what somebody has
+        # planted under one key cannot stand for the values of the keys after it.
+        stream = self._stream()
+        stream.feed(b"".join(data))
+        values, end = [], 0
+        for each in data:
+            values.append(stream.unpack())
+            end += len(each)
+            if stream.tell() != end:
+                raise ValueError("it is not one value of MessagePack")
+        return values
 
 
 class SignedPickleSerializer(Serializer):

@@ -62,6 +62,11 @@ class Statistics:
         self._guard = threading.Lock()
         self.reset()
 
+    def begin_anew(self) -> None:
+        """For a child after a fork: in the parent a thread may have held the lock, which nobody here releases."""
+        self._guard = threading.Lock()
+        self.reset()
+
     def reset(self) -> None:
         with self._guard:
             self.hits = self.misses = self.writes = self.deletes = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -22,7 +23,7 @@ AT_ONCE = 1000
 """Keys a request: of more the server's answers would fill its buffers while it is still being sent to."""
 
 _IDLE_SECONDS = 1.0
-_TOO_LARGE = b"object too large"
+_TOO_LARGE = "object too large"
 
 
 class Timing(NamedTuple):
@@ -210,13 +211,14 @@ class Pymemcache:
                 )
             self._waiting += 1
             try:
-                while not self._free:
-                    if not self._returned.wait(until - time.monotonic()) and not self._free:
+                while True:
+                    with contextlib.suppress(IndexError):  # another thread may take it first
+                        return self._free.pop()
+                    if not self._returned.wait(until - time.monotonic()):
                         raise TimeoutError(
                             f"all {timing.max_pool_size} connections were in use for {timing.timeout:g} s:"
                             " raise max_pool_size"
                         )
-                return self._free.pop()
             finally:
                 self._waiting -= 1
 
@@ -229,6 +231,8 @@ _living: weakref.WeakSet[Pymemcache] = weakref.WeakSet()
 
 def _begin_all() -> None:
     for driver in list(_living):
+        for client in driver._free:
+            client.close()  # this process's end of it alone
         driver._begin()
 
 
@@ -236,7 +240,7 @@ os.register_at_fork(after_in_child=_begin_all)
 
 
 def _raise_too_large(error: BaseException) -> None:
-    if isinstance(error, MemcacheServerError) and error.args[:1] and bytes(error.args[0]).startswith(_TOO_LARGE):
+    if isinstance(error, MemcacheServerError) and _TOO_LARGE in str(error):
         raise ValueError("the server takes it for too large (its -I option)") from error
 
 

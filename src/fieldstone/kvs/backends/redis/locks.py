@@ -1,9 +1,9 @@
 """Locks, first come first served: who lets one go hands it to who has waited longest.
 
 A waiter blocks on a list of its own, and so knows within a round trip. Every ``SLICE`` it says again that it is
-there. What was handed over has to be claimed within ``CLAIM_MS``, so one that was killed does not hold up the others
-for longer. A holder that died is noticed when its time is over: waiters block no longer than that. Only the server's
-clock counts.
+there. What was handed over has to be claimed within ``CLAIM_MS``, so one that was killed does not hold up the
+others for longer. A holder that died is noticed when its time is over: waiters block no longer than that. Only the
+server's clock counts.
 """
 
 from __future__ import annotations

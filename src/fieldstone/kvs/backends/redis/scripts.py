@@ -8,7 +8,7 @@ CLAIM_MS = 2000
 """How long a lock that was handed to a waiter waits to be claimed, before it goes to the next."""
 
 REMEMBERED_MS = 86_400_000
-"""How long a lock's last fencing token is remembered; after that, as after a loss of data, the clock serves alone."""
+"""How long a lock's last fencing token is remembered. After that, or a loss of data, the clock serves alone."""
 
 
 class Script:
@@ -50,8 +50,8 @@ else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
 return 1
 """)
 
-# A lock is one key, "fence ends owner": the last fencing token; when the holding ends, in microseconds of the server
-# clock; the holder's token, with '?' before it: handed to it, not yet claimed. No owner: let go, and nobody waits.
+# A lock is one key, "fence ends owner": the last fencing token; when the holding ends, in microseconds of the
+# server's clock; the holder's token, with '?' before it if it has yet to claim it. No owner: nobody waits either.
 # Beside it are ``:queue``, a list of those who wait, ``:waiting``, until when each is believed to be alive, and
 # ``:wake:TOKEN``, a list that a waiter blocks on. The names share a hash tag: a Cluster keeps them together.
 _LOCK = f"""

@@ -1,0 +1,54 @@
+"""When an entry ends: to the fraction of a second in front of it, and in memcached's own way beside it.
+
+memcached counts whole seconds, by a clock that ticks once a second, and takes more than 30 days for a date. So eight
+bytes before the entry say when it ends, a big-endian double of seconds since the epoch, zeros for never, and the
+server is told to drop it after that.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+
+NEVER = bytes(8)
+
+_MOMENT = struct.Struct(">d")
+_LONGEST = 30 * 24 * 3600
+_AT_ONCE = -1
+
+
+def dated(entry: bytes, ttl: float) -> tuple[bytes, int]:
+    """What is stored of an entry that ends in ``ttl`` seconds, and the server's own expiry."""
+    ends = time.time() + ttl
+    return _MOMENT.pack(ends) + entry, _server_expiry(ends)
+
+
+def redated(stored: bytes, entry: bytes) -> tuple[bytes, int]:
+    """Another entry that ends when the stored one does."""
+    head = stored[:8]
+    return head + entry, 0 if head == NEVER else _server_expiry(_MOMENT.unpack(head)[0])
+
+
+def entry_in(stored: bytes | None) -> bytes | None:
+    """The entry, unless it has ended."""
+    if stored is None:
+        return None
+    head = stored[:8]
+    if head != NEVER and (len(head) < 8 or _MOMENT.unpack(head)[0] <= time.time()):
+        return None
+    return stored[8:]
+
+
+def seconds_left(stored: bytes) -> float:
+    """How long a dated entry has left."""
+    ends: float = _MOMENT.unpack(stored[:8])[0]
+    return ends - time.time()
+
+
+def _server_expiry(ends: float) -> int:
+    # A second more than the rounded time: the server's clock may tick right after it took the entry.
+    left = math.ceil(ends - time.time()) + 1
+    if left <= 0:
+        return _AT_ONCE
+    return left if left <= _LONGEST else math.ceil(ends) + 1

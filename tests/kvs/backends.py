@@ -1,0 +1,92 @@
+"""The backends that the suites of regions and locks run on. Another one joins by an entry of ``KINDS``."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from fieldstone.kvs import Region
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A backend as it is configured for tests."""
+
+    name: str
+    """In the names of tests."""
+    store: str
+    """What ``configure`` is told."""
+    module: str = ""
+    """What has to be importable."""
+    variable: str = ""
+    """Of the environment, with the server's address."""
+    options: Callable[[str], dict[str, Any]] = lambda address: {}
+    """From the address, or from the alias, to arguments of ``configure``."""
+    alias: str = ""
+    """Of the database, where it is one."""
+    brief: float = 0.2
+    """The shortest time in seconds that its locks can be held for and its entries kept."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it cannot be tested here, or ``None``."""
+        if self.module and importlib.util.find_spec(self.module) is None:
+            return f"{self.module} is not installed"
+        if self.alias and self.alias not in settings.DATABASES:
+            return f"no {self.alias} in the settings: `make test` starts the server and installs its driver"
+        if self.variable and self.variable not in os.environ:
+            return f"{self.variable} is not set: `make test` starts the server"
+        return None
+
+    def configured(self, name: str | None = None, **options: Any) -> Region:
+        """A region of a new name, so that no test sees what another one left, or another handle to one."""
+        address = os.environ[self.variable] if self.variable else self.alias
+        region = Region(name or f"test-{uuid.uuid4().hex[:12]}")
+        return region.configure(self.store, **{**self.options(address), **options})
+
+
+def _database(alias: str) -> Kind:
+    name = "sqlite" if alias == "default" else alias
+    return Kind(name=name, store="database", alias=alias, options=lambda alias: {"using": alias})
+
+
+MEMORY = Kind(name="memory", store="memory")
+REDIS = Kind(
+    name="redis", store="redis", module="redis", variable="FIELDSTONE_REDIS_URL", options=lambda url: {"url": url}
+)
+MEMCACHED = Kind(
+    name="memcached",
+    store="memcached",
+    module="pymemcache",
+    variable="FIELDSTONE_MEMCACHED_URL",
+    options=lambda url: {"url": url},
+    brief=1.0,  # it counts whole seconds
+)
+DATABASES = [_database(alias) for alias in ("default", "postgresql", "mariadb")]
+KINDS = [
+    MEMORY,
+    Kind(
+        name="proxied",
+        store="memory",
+        module="dogpile.cache",
+        options=lambda _: {"proxy_list": ["tests.kvs.proxies.Passing"]},
+    ),
+    Kind(name="dogpile", store="dogpile.cache.memory", module="dogpile.cache"),
+    REDIS,
+    MEMCACHED,
+    *DATABASES,
+]
+SHARED = [REDIS, MEMCACHED, *DATABASES]
+"""Those that other processes see."""
+
+
+def each(kinds: list[Kind]) -> pytest.MarkDecorator:
+    """Run a test on each of these."""
+    return pytest.mark.parametrize("kind", kinds, ids=[kind.name for kind in kinds], indirect=True)
