@@ -45,9 +45,9 @@ check: $(VENV)/dev.stamp    ## lint, types, layers, migrations
 	@$(BIN)/lint-imports
 	@$(BIN)/python example/manage.py makemigrations --check --dry-run
 
-bench: $(VENV)/dev.stamp    ## measure against the bare driver
+bench: $(VENV)/dev.stamp    ## measure against bare drivers and clients
 	@$(BIN)/python scripts/mysql_driver.py
-	@$(BIN)/python scripts/with_servers.py --only postgresql,mariadb -- $(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python scripts/with_servers.py --only postgresql,mariadb,redis,memcached -- $(BIN)/python -m bench $(ARGS)
 
 format: $(VENV)/dev.stamp   ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .

@@ -1,14 +1,16 @@
-"""Measure Fieldstone against the bare driver at the same work, both in one run and in turns.
+"""Measure Fieldstone against the bare driver or client at the same work, both in one run and in turns.
 
 examples:
   make bench                                       all but `size`, with servers that are started for it
   make bench ARGS="--row size --plans"             ten million states on PostgreSQL beside ten thousand
   python -m bench --engine sqlite                  no server needed
   python -m bench --engine sqlite --row save-one --row save-20 --seconds 10
+  python -m bench --engine redis --row region-get  regions beside the raw client, and beside what others offer
   python -m bench --rounds 500 --markdown > table.md
 
-Servers' addresses are read from FIELDSTONE_POSTGRESQL_URL and FIELDSTONE_MARIADB_URL; engines without one are
-left out. Databases are made for the run and dropped after it.
+Servers' addresses are read from FIELDSTONE_POSTGRESQL_URL, FIELDSTONE_MARIADB_URL, FIELDSTONE_REDIS_URL and
+FIELDSTONE_MEMCACHED_URL; engines without one are left out. Databases are made for the run and dropped after it;
+what is put into Redis and memcached goes by itself within an hour.
 
 exit status: 0; 1 a statement reads a whole table (row `size`), or fields were lost; 2 wrong use; 3 an engine that
 was asked for has no server.
@@ -33,11 +35,18 @@ django.setup()  # before the models are imported
 
 from rich.console import Console  # noqa: E402
 
-from bench import report, scale  # noqa: E402
-from bench.databases import ENGINES, URLS, NoServerError, available  # noqa: E402
+from bench import databases, regions, report, scale  # noqa: E402
+from bench.databases import NoServerError  # noqa: E402
 from bench.measuring import Budget  # noqa: E402
-from bench.run import BY_DEFAULT, NAMES, Task, run  # noqa: E402
+from bench.run import BY_DEFAULT, NAMES, PLACES, Task, names_on, run  # noqa: E402
 from bench.workload import SMALL, Volume  # noqa: E402
+
+URLS = databases.URLS | regions.URLS
+
+
+def available() -> list[str]:
+    """The databases and servers that can be measured here."""
+    return [*databases.available(), *regions.available()]
 
 
 def arguments() -> argparse.Namespace:
@@ -45,7 +54,7 @@ def arguments() -> argparse.Namespace:
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--engine", action="append", choices=list(ENGINES), help="repeat it for more (default: all there are)")
+    add("--engine", action="append", choices=list(PLACES), help="repeat it for more (default: all there are)")
     add(
         "--row",
         action="append",
@@ -69,13 +78,15 @@ def arguments() -> argparse.Namespace:
     options.row = options.row or BY_DEFAULT
     if scale.NAME in options.row and "postgresql" not in options.engine:
         parser.error(f"--row {scale.NAME}: needs PostgreSQL, and {URLS['postgresql']} is not set")
+    if not any(names_on(engine, options.row) for engine in options.engine):
+        parser.error(f"none of these rows is measured on {', '.join(options.engine)}")
     return options
 
 
 def main() -> int:
     options = arguments()
     messages = Console(stderr=True)
-    missing = [URLS[engine] for engine in ENGINES if engine not in available()]
+    missing = dict.fromkeys(URLS[engine] for engine in PLACES if engine not in available())
     if missing and options.engine == available():
         messages.print(f"Not set: {', '.join(missing)}. `make bench` starts the servers.", style="dim")
     task = Task(

@@ -12,9 +12,11 @@ from rich.table import Table
 from bench.databases import ENGINES
 from bench.measuring import Comparison, Quartiles
 from bench.page import QUERIES_OF_XBLOCK_SDK, TITLE
-from bench.results import PageResult, Report, RowResult, SizeResult
+from bench.regions import SERVERS
+from bench.results import PageResult, RegionResult, Report, RowResult, SizeResult
 from bench.weighing import Amount
 
+PLACES = ENGINES | SERVERS
 COLOURS = {"met": "green", "not yet": "red", "too close to say": "yellow"}
 
 
@@ -38,6 +40,9 @@ def _sections(report: Report) -> list[Section]:
             [*map(_page, report.pages)],
         ),
         Section(("work", *_table_sizes(report.sizes), *compared), [*map(_size, report.sizes)]),
+        Section(
+            ("work", "who", "on", "floor, µs", "theirs, µs", *compared), [*map(_region, report.regions)]
+        ),
     ]  # fmt: skip
     return [section for section in found if section.rows]
 
@@ -54,7 +59,7 @@ def show(report: Report, console: Console) -> None:
     for headings, rows in _sections(report):
         table = Table()
         for number, heading in enumerate(headings):
-            is_text = number < 2 or heading in ("engine", "verdict", "made of")
+            is_text = number < 2 or heading in ("engine", "on", "verdict", "made of")
             table.add_column(heading, justify="left" if is_text else "right")
         for cells in rows:
             table.add_row(*(_coloured(cell.split(" (")[0] if n else cell) for n, cell in enumerate(cells)))
@@ -73,6 +78,7 @@ def as_json(report: Report) -> str:
             "pages": [_page_facts(result) for result in report.pages],
             "amounts": [{**vars(amount), "verdict": amount.verdict} for amount in report.amounts],
             "sizes": [_size_facts(result) for result in report.sizes],
+            "regions": [_region_facts(result) for result in report.regions],
         },
         indent=2,
     )
@@ -98,9 +104,14 @@ def _compared(found: Comparison, limit: float | None, verdict: str) -> tuple[str
         _milliseconds(Quartiles.of(found.ours)),
         f"{found.ratio:.2f}",
         f"{low:.2f}–{high:.2f}",
-        "" if limit is None else f"{limit:.1f}",
+        _ratio(limit),
         verdict,
     )
+
+
+def _ratio(limit: float | None) -> str:
+    """A limit with one digit after the point, or two where it has them."""
+    return "" if limit is None else f"{limit:.2f}".removesuffix("0")
 
 
 def _amount(amount: Amount) -> tuple[str, ...]:
@@ -130,13 +141,37 @@ def _size(result: SizeResult) -> tuple[str, ...]:
     return result.title, *_compared(result.comparison, result.limit, result.verdict)
 
 
+def _region(result: RegionResult) -> tuple[str, ...]:
+    _, title, who, _, comparison, limit, most = result.found
+    low, high = comparison.interval
+    return (
+        title,
+        who,
+        PLACES[result.server],
+        _microseconds(Quartiles.of(comparison.floor)),
+        _microseconds(Quartiles.of(comparison.ours)),
+        f"{comparison.ratio:.2f}",
+        f"{low:.2f}–{high:.2f}",
+        _ratio(limit) if most is None else f"{most * 1e6:,.0f} µs",
+        result.verdict,
+    )
+
+
 def _table_sizes(sizes: Sequence[SizeResult]) -> tuple[str, ...]:
     return tuple(f"at {states:,}, ms" for states in (sizes[0].small, sizes[0].large)) if sizes else ()
 
 
 def _milliseconds(seconds: Quartiles) -> str:
+    return _quartiles(seconds, 1e3)
+
+
+def _microseconds(seconds: Quartiles) -> str:
+    return _quartiles(seconds, 1e6)
+
+
+def _quartiles(seconds: Quartiles, units: float) -> str:
     """The median, and the quartiles in brackets."""
-    low, middle, high = (_three(value * 1_000) for value in (seconds.low, seconds.median, seconds.high))
+    low, middle, high = (_three(value * units) for value in (seconds.low, seconds.median, seconds.high))
     return f"{middle} ({low}–{high})"
 
 
@@ -163,6 +198,21 @@ def _size_facts(result: SizeResult) -> dict[str, Any]:
         "states": {"ours": result.large, "small": result.small},
         **_comparison_facts(result.comparison, "small"),
         "limit": result.limit,
+        "verdict": result.verdict,
+    }
+
+
+def _region_facts(result: RegionResult) -> dict[str, Any]:
+    found = result.found
+    return {
+        "row": found.name,
+        "title": found.title,
+        "server": result.server,
+        "who": found.who,
+        "floor_is": found.floor,
+        **_comparison_facts(found.comparison, "floor"),
+        "limit": found.limit,
+        "most_seconds": found.most_seconds,
         "verdict": result.verdict,
     }
 

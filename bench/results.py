@@ -1,4 +1,4 @@
-"""What a run found: rows that compare times, the page, amounts, and the same work in a large table."""
+"""What a run found: rows that compare times, the page, amounts, the same work in a large table, and regions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import django
 
 from bench.measuring import Comparison
 from bench.page import PageCost
+from bench.regions import Measured
 from bench.rows import Row
 from bench.scale import Plan
 from bench.weighing import Amount
@@ -61,6 +62,22 @@ class SizeResult:
         return "" if self.limit is None else verdict_on(self.comparison, self.limit)
 
 
+@dataclass(frozen=True)
+class RegionResult:
+    """A row of regions or locks, on a server or a database."""
+
+    server: str
+    found: Measured
+
+    @property
+    def verdict(self) -> str:
+        found = self.found
+        if found.most_seconds is not None:
+            ours = found.comparison.ours
+            return verdict_on(Comparison(ours, [found.most_seconds] * len(ours)), 1.0)
+        return "" if found.limit is None else verdict_on(found.comparison, found.limit)
+
+
 @dataclass
 class Report:
     """All results of one run."""
@@ -70,6 +87,7 @@ class Report:
     pages: list[PageResult] = field(default_factory=list)
     amounts: list[Amount] = field(default_factory=list)
     sizes: list[SizeResult] = field(default_factory=list)
+    regions: list[RegionResult] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)  # at the large size
     loaded: str = ""  # what the large table holds
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import page, scale
+from bench import page, regions, scale
 from bench.databases import ENGINES, Database, throw_away
 from bench.measuring import Budget, Comparison, compare
-from bench.results import PageResult, Report, RowResult, SizeResult
+from bench.results import PageResult, RegionResult, Report, RowResult, SizeResult
 from bench.rows import ROWS, MismatchError, Row
 from bench.weighing import AMOUNTS
 from bench.workload import Volume, Workload
 
-NAMES = (*ROWS, *AMOUNTS, page.NAME, scale.NAME)
+NAMES = (*ROWS, *AMOUNTS, page.NAME, scale.NAME, *regions.NAMES)
+PLACES = ENGINES | regions.SERVERS
 BY_DEFAULT = tuple(name for name in NAMES if name != scale.NAME)  # which takes ten minutes and 30 GB of disk
 
 
@@ -27,7 +28,7 @@ BY_DEFAULT = tuple(name for name in NAMES if name != scale.NAME)  # which takes 
 class Task:
     """What is asked for."""
 
-    engines: Sequence[str]
+    engines: Sequence[str]  # databases, and servers of regions
     names: Sequence[str]
     budget: Budget
     volume: Volume
@@ -38,14 +39,28 @@ class Task:
 def run(task: Task, messages: Console) -> Report:
     """Raises ``NoServerError``, ``MismatchError`` or ``LostFieldsError``."""
     with Progress(console=messages, transient=True) as progress:
-        steps = progress.add_task("", total=len(task.engines) * len(task.names))
+        steps = progress.add_task("", total=sum(len(names_on(engine, task.names)) for engine in task.engines))
         under_way = _Run(task, progress)
         for engine in task.engines:
             for what in under_way.measure(engine):
-                progress.update(steps, description=f"{ENGINES[engine]}: {what}")
+                progress.update(steps, description=f"{PLACES[engine]}: {what}")
                 progress.advance(steps, what in NAMES)
     under_way.report.rows.sort(key=lambda result: list(ROWS).index(result.row.name))
+    under_way.report.regions.sort(key=lambda result: regions.NAMES.index(result.found.name))
     return under_way.report
+
+
+def names_on(engine: str, names: Sequence[str]) -> list[str]:
+    """What of this is measured on an engine, in the order of the table."""
+    there = {*regions.names_on(engine)}
+    if engine in ENGINES:
+        there |= {*ROWS}
+        # What is weighed, and how a page's time divides, does not depend on who prepares statements.
+        if engine != "prepared":
+            there |= {*AMOUNTS, page.NAME}
+        if engine == "postgresql":
+            there.add(scale.NAME)
+    return [name for name in NAMES if name in names and name in there]
 
 
 class _Run:
@@ -56,7 +71,7 @@ class _Run:
 
     def measure(self, engine: str) -> Iterator[str]:
         """All that is asked for, on one engine; gives the name of each thing before it is measured."""
-        wanted = [name for name in NAMES if name in self._task.names]
+        wanted = names_on(engine, self._task.names)
         # Rows with the same data share a database.
         rows = sorted((ROWS[name] for name in wanted if name in ROWS), key=lambda row: row.fill.__name__)
         for fill, some in groupby(rows, key=lambda row: row.fill):
@@ -67,11 +82,17 @@ class _Run:
                     yield row.name
                     self.report.rows.append(RowResult(engine, row, _measured(row, load, self._task.budget)))
         for name in wanted:
-            # What is weighed, and how a page's time divides, does not depend on who prepares statements.
-            if name not in ROWS and engine != "prepared" and (name != scale.NAME or engine == "postgresql"):
+            if name not in ROWS and name not in regions.NAMES:
                 yield name
                 with self._database(engine) as database:
                     self._measure_other(name, database)
+        of_regions = [name for name in wanted if name in regions.NAMES]
+        if of_regions:
+            with self._server(engine) as server:
+                for name in of_regions:
+                    yield name
+                    found = regions.measure(name, server, self._task.budget)
+                    self.report.regions.extend(RegionResult(engine, row) for row in found)
 
     def _measure_other(self, name: str, database: Database) -> None:
         if name == page.NAME:
@@ -94,11 +115,23 @@ class _Run:
     @contextmanager
     def _database(self, engine: str) -> Iterator[Database]:
         with throw_away(engine, self._task.folder) as database:
-            version = database.floor.version()
-            if version not in self.report.versions:
-                self.report.versions.append(version)
+            self._heard(database.floor.version())
             _same_durability(database)
             yield database
+
+    @contextmanager
+    def _server(self, name: str) -> Iterator[regions.Server]:
+        if name in regions.SERVERS:
+            server = regions.connected(name)
+            self._heard(server.version)
+            yield server
+        else:
+            with self._database(name) as database:
+                yield regions.on_database(database)
+
+    def _heard(self, version: str) -> None:
+        if version not in self.report.versions:
+            self.report.versions.append(version)
 
 
 def _measured(row: Row, load: Workload, budget: Budget) -> Comparison:

@@ -59,7 +59,7 @@ def learner(alias: str) -> int:
     return get_user_model().objects.db_manager(alias).create_user("ada").pk
 
 
-STORE_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.store"]
+STORE_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.kvs", "fieldstone.store"]
 
 
 def _on(aliases):

@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
+    "fieldstone.kvs",
     "fieldstone.store",
     "fieldstone.workbench",
     "xblocks_contrib.problem.capa",  # the templates of its problems

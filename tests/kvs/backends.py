@@ -57,7 +57,7 @@ def _database(alias: str) -> Kind:
     return Kind(name=name, store="database", alias=alias, options=lambda alias: {"using": alias})
 
 
-MEMORY = Kind(name="memory", store="memory")
+MEMORY = Kind(name="memory", store="memory", brief=0.1)
 REDIS = Kind(
     name="redis", store="redis", module="redis", variable="FIELDSTONE_REDIS_URL", options=lambda url: {"url": url}
 )
@@ -76,9 +76,10 @@ KINDS = [
         name="proxied",
         store="memory",
         module="dogpile.cache",
+        brief=0.1,
         options=lambda _: {"proxy_list": ["tests.kvs.proxies.Passing"]},
     ),
-    Kind(name="dogpile", store="dogpile.cache.memory", module="dogpile.cache"),
+    Kind(name="dogpile", store="dogpile.cache.memory", module="dogpile.cache", brief=0.1),
     REDIS,
     MEMCACHED,
     *DATABASES,

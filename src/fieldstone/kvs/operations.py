@@ -108,7 +108,7 @@ class Runner:
         except self._unavailable as error:
             raise self._failed(error) from error
         if self._succeeded(method, began) >= self.publisher.due:
-            self.publisher.publish(self.run)
+            self.publisher.publish(self)
         return result
 
     async def acall(self, method: str, *args: Any) -> Any:
@@ -122,7 +122,7 @@ class Runner:
         except self._unavailable as error:
             raise self._failed(error) from error
         if self._succeeded(method, began) >= self.publisher.due:
-            await self.publisher.apublish(self.arun)
+            await self.publisher.apublish(self)
         return result
 
     def _ask_breaker(self) -> None:

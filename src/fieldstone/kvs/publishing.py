@@ -1,8 +1,8 @@
 """What the processes that use a region have done, each told by itself in the region's own server.
 
-A process takes one of a fixed number of slots and writes its counts there now and then: not by a thread, but with an
-operation that finds it is time. So they are found again on servers that cannot list their keys, and nothing has to
-be kept in order: a process that is gone leaves a slot that expires.
+A process takes one of a fixed number of slots and writes its counts there now and then: not by a thread, but with
+an operation that finds it is time. So they are found again on servers that cannot list their keys, and nothing has
+to be kept in order: a process that is gone leaves a slot that expires.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import os
 import socket
 import threading
 import time
+import uuid
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fieldstone.errors import ServiceUnavailable
 from fieldstone.kvs.backends.base import Backend
@@ -26,6 +28,9 @@ from fieldstone.kvs.entries import Codec, version_of
 from fieldstone.kvs.options import Options
 from fieldstone.kvs.serializers import JSONSerializer
 from fieldstone.kvs.statistics import BOUNDS, Snapshot, Statistics
+
+if TYPE_CHECKING:
+    from fieldstone.kvs.operations import Runner
 
 log = logging.getLogger("fieldstone.kvs")
 
@@ -57,15 +62,25 @@ class Publisher:
     def __init__(self, region: str, backend: Backend, options: Options, statistics: Statistics) -> None:
         self.statistics = statistics
         self._region = region
-        self._interval = _interval(backend, options)
         self._prefix = region if options.prefix is None else options.prefix
+        able, interval = backend.abilities, options.publish_statistics or math.inf
+        is_fitting = backend.check_key(self._name(SLOTS - 1)) is None
+        self.is_able = (
+            able.shared and able.add and able.compare_and_set and is_fitting and not math.isinf(interval)
+        )
+        """Whether the processes of this region tell their counts: its backend can, and nothing turns it off."""
+        self._interval = interval if self.is_able else math.inf
+        # Where entries are part of the caller's transaction: what is written there may be taken back, keeps others
+        # waiting until its end, and may fail it.
+        self._after_commit: Callable[[Callable[[], None]], None] | None = getattr(backend, "after_commit", None)
         self._begin()
         _publishers.add(self)
 
     def _begin(self) -> None:
         self.due = time.perf_counter() + self._interval
         """When it is time, by ``perf_counter``; infinity: never."""
-        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._process = uuid.uuid4().hex
         self._slot: str | None = None
         self._version = b""
 
@@ -81,44 +96,51 @@ class Publisher:
     @property
     def names(self) -> list[str]:
         """Of the slots."""
+        return [self._name(slot) for slot in range(SLOTS)]
+
+    def _name(self, slot: int) -> str:
         # With the region's name, for those that share a prefix. No name of a key has a ``%`` at this place, unless
-        # the prefix is empty: a key that is there then is a slot taken, and one written over a slot loses the slot.
-        return [f"{self._prefix}%{self._region}/{slot}" for slot in range(SLOTS)]
+        # the prefix is empty: such a key is then a slot taken, or takes one away.
+        return f"{self._prefix}%{self._region}/{slot}"
 
-    @property
-    def is_on(self) -> bool:
-        return not math.isinf(self._interval)
+    def publish(self, runner: Runner) -> None:
+        """Raises nothing: what fails is counted as an error of the region, and tried again when its time comes."""
+        if self._is_turn():
+            with self._undisturbed():
+                if self._after_commit:
+                    self._after_commit(partial(self._tell, runner))
+                else:
+                    self._tell(runner)
 
-    def publish(self, run: Callable[[_Publication], None]) -> None:
-        """Raises nothing: what fails is counted as an error of the region, and tried again when it is time again."""
-        with self._undisturbed() as is_due:
-            if is_due:
-                run(self._publication())
+    async def apublish(self, runner: Runner) -> None:
+        if self._is_turn():
+            with self._undisturbed():
+                if self._after_commit:
+                    await runner.backend.acall("after_commit", partial(self._tell, runner))
+                else:
+                    await runner.arun(self._publication())
 
-    async def apublish(self, arun: Callable[[_Publication], Awaitable[None]]) -> None:
-        with self._undisturbed() as is_due:
-            if is_due:
-                await arun(self._publication())
+    def _is_turn(self) -> bool:
+        """Whether it is this caller's, of all threads' and coroutines'."""
+        with self._guard:
+            now = time.perf_counter()
+            if now < self.due:
+                return False
+            self.due = now + self._interval
+            return True
+
+    def _tell(self, runner: Runner) -> None:
+        with self._undisturbed():
+            runner.run(self._publication())
 
     @contextmanager
-    def _undisturbed(self) -> Iterator[bool]:
-        """Whether it is this caller's turn, of all threads' and coroutines'."""
-        turn = self._turn
-        if not turn.acquire(blocking=False):
-            yield False
-            return
+    def _undisturbed(self) -> Iterator[None]:
         try:
-            now = time.perf_counter()
-            is_due = now >= self.due
-            if is_due:
-                self.due = now + self._interval
-            yield is_due
+            yield
         except Exception as error:  # whatever it is: the operation that it came along with has succeeded
             if not isinstance(error, ServiceUnavailable):  # that has been counted where it was raised
                 self.statistics.failed()
             log.debug("Region %r could not tell its counts: %s: %s", self._region, type(error).__name__, error)
-        finally:
-            turn.release()
 
     def _publication(self) -> _Publication:
         """Write to the slot that is ours, or to a free one."""
@@ -138,23 +160,25 @@ class Publisher:
 
     def _entry(self) -> bytes:
         counts = dataclasses.asdict(self.statistics.snapshot())
-        told = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time(), "counts": counts}
-        return _codec.encode(told)
+        process = {"process": self._process, "host": socket.gethostname(), "pid": os.getpid()}
+        return _codec.encode({**process, "time": time.time(), "counts": counts})
 
     def read(self, found: Sequence[bytes | None]) -> list[Published]:
-        """What was found under ``names``."""
+        """What was found under ``names``, of each process its newest."""
         now = time.time()
-        published = []
+        newest: dict[str, Published] = {}  # one that did not learn that it had written has taken a second slot
         for name, entry in zip(self.names, found, strict=True):
             if entry is not None:
                 try:
-                    published.append(_published(_codec.value(entry), now))
+                    process, published = _published(_codec.value(entry), now)
                 except (ValueError, TypeError, KeyError, IndexError) as error:
                     log.warning(
                         "Region %r: what is kept under %r is no counts (%r). It expires by itself.",
                         self._region, name, error,
                     )  # fmt: skip
-        return published
+                else:
+                    newest[process] = min(newest.get(process, published), published, key=lambda one: one.age)
+        return list(newest.values())
 
 
 def total(snapshots: Iterable[Snapshot]) -> Snapshot:
@@ -171,15 +195,8 @@ def total(snapshots: Iterable[Snapshot]) -> Snapshot:
 _NUMBERS = tuple(field.name for field in dataclasses.fields(Snapshot) if field.name != "buckets")
 
 
-def _interval(backend: Backend, options: Options) -> float:
-    able = backend.abilities
-    if options.publish_statistics is None or not (able.shared and able.add and able.compare_and_set):
-        return math.inf
-    return options.publish_statistics
-
-
-def _published(told: Any, now: float) -> Published:
-    """Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what is not as ``_entry`` makes it."""
+def _published(told: Any, now: float) -> tuple[str, Published]:
+    """With what the process is known by. Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what is not as ``_entry`` makes it."""
     counts = told["counts"]
     buckets = tuple(map(int, counts["buckets"]))
     if len(buckets) != len(BOUNDS) + 1:
@@ -188,7 +205,8 @@ def _published(told: Any, now: float) -> Published:
     if not all(isinstance(number, int | float) for number in numbers.values()):
         raise ValueError("counts that are no numbers")
     age = max(0.0, now - told["time"])
-    return Published(str(told["host"]), int(told["pid"]), age, Snapshot(**numbers, buckets=buckets))
+    counted = Snapshot(**numbers, buckets=buckets)
+    return str(told["process"]), Published(str(told["host"]), int(told["pid"]), age, counted)
 
 
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()

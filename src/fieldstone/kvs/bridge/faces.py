@@ -20,7 +20,8 @@ from dogpile.cache.api import NO_VALUE, CacheBackend, CantDeserializeException, 
 
 from fieldstone.errors import InvalidEntryError, InvalidKeyError, ServiceUnavailable
 from fieldstone.kvs.backends.base import Backend
-from fieldstone.kvs.bridge.mutex import BackendMutex
+from fieldstone.kvs.bridge.mutex import BackendMutex, Locks
+from fieldstone.kvs.manglers import Mangler, readable
 from fieldstone.kvs.options import SERIALIZERS, is_duration
 from fieldstone.kvs.serializers import Serializer
 
@@ -38,6 +39,8 @@ class BackendFace(CacheBackend):
 
     backend_class: ClassVar[str]
     """The dotted path of the backend's class: its module is imported when it is asked for."""
+    own_mangler: ClassVar[Mangler | None] = None
+    """For regions that have none."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         given = dict(arguments)
@@ -51,15 +54,18 @@ class BackendFace(CacheBackend):
         self.deserializer = _reader(serializer)
         made: type[Backend] = import_string(self.backend_class)
         self.backend = made(self.region, **_known(made, given))
-        self.key_mangler = self.backend.key_mangler
+        self.key_mangler = type(self).own_mangler
 
     def has_lock_timeout(self) -> bool:
         return True
 
     def get_mutex(self, key: str) -> BackendMutex:
-        return BackendMutex(
-            _Told(self), self._name(key), timeout=self.lock_timeout, blocking_timeout=self.blocking_timeout
-        )
+        times = {"timeout": self.lock_timeout, "blocking_timeout": self.blocking_timeout}
+        return BackendMutex(self.locks, self._name(key), **times)
+
+    @property
+    def locks(self) -> Locks:
+        return _Told(self)
 
     def get_serialized(self, key: str) -> SerializedReturnType:
         return _or_no_value(self.call("get", self._name(key)))
@@ -72,9 +78,13 @@ class BackendFace(CacheBackend):
         self.call("set", self._name(key), self._fitting(key, value), self.ttl)
 
     def set_serialized_multi(self, mapping: Mapping[str, bytes]) -> None:
+        self.set_lasting(mapping, self.ttl)
+
+    def set_lasting(self, mapping: Mapping[str, bytes], ttl: float | None) -> None:
+        """``set_serialized_multi`` with another time to live, in seconds; ``None``: until it is deleted."""
         entries = {self._name(key): self._fitting(key, value) for key, value in mapping.items()}
         if entries:
-            self.call("set_many", entries, self.ttl)
+            self.call("set_many", entries, ttl)
 
     def delete(self, key: str) -> None:
         self.call("delete", self._name(key))
@@ -115,6 +125,7 @@ class RedisFace(BackendFace):
 
 class MemcachedFace(BackendFace):
     backend_class = "fieldstone.kvs.backends.memcached.MemcachedBackend"
+    own_mangler: ClassVar[Mangler | None] = staticmethod(readable)  # dogpile's decorators make keys with spaces
 
 
 class DatabaseFace(BackendFace):

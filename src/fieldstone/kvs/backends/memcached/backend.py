@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pymemcache.client.base import normalize_server_spec
@@ -14,13 +12,12 @@ from pymemcache.client.rendezvous import RendezvousHash
 from pymemcache.exceptions import MemcacheError
 
 from fieldstone.kvs.backends.base import Abilities
+from fieldstone.kvs.backends.memcached.changing import Write, changed
 from fieldstone.kvs.backends.memcached.drivers import DRIVERS, Address, Driver, Timing
 from fieldstone.kvs.backends.memcached.expiry import NEVER, dated, entry_in, redated
 from fieldstone.kvs.backends.memcached.locks import RESERVED, MemcachedLocks
 from fieldstone.kvs.entries import incremented, version_of
-
-_TRIES = 1000
-"""How often a change is tried that others get ahead of: at each try one of them was done."""
+from fieldstone.kvs.options import is_duration, is_integer
 
 _ALWAYS_FITS = 700
 """An item of memcached's may always take 1,024 bytes: this, the longest key, and what the server adds."""
@@ -43,8 +40,8 @@ class MemcachedBackend(MemcachedLocks):
     ``connect_timeout`` are in seconds; ``max_pool_size`` connections a server are made at most by a process, and
     waited for as long as ``timeout``.
 
-    ``incr``, ``compare_and_set`` and ``touch`` read an entry and write it unless it was changed meanwhile. Times are
-    those of this machine's clock: machines that share a server should agree on theirs.
+    ``incr``, ``compare_and_set`` and ``touch`` read an entry and write it unless it was changed meanwhile. Times
+    are those of this machine's clock: machines that share a server should agree on theirs.
 
     Coroutines use threads: there is no client of asyncio that could do all of this.
     """
@@ -82,9 +79,9 @@ class MemcachedBackend(MemcachedLocks):
             ("connect_timeout", connect_timeout),
             ("memcached_expire_time", 1 if memcached_expire_time is None else memcached_expire_time),
         ):
-            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            if not is_duration(seconds):
                 raise ValueError(f"{name} is {seconds!r}, and should be a number of seconds above 0")
-        if isinstance(max_pool_size, bool) or not isinstance(max_pool_size, int) or max_pool_size < 1:
+        if not is_integer(max_pool_size, at_least=1):
             raise ValueError(f"max_pool_size is {max_pool_size!r}, and should be a number, 1 or more")
         if isinstance(no_expiry_keys, str):
             raise ValueError("no_expiry_keys is one text, and should be a list of keys")
@@ -135,13 +132,13 @@ class MemcachedBackend(MemcachedLocks):
         return [entry_in(stored.get(name)) for name in names]
 
     def set(self, name: str, entry: bytes, ttl: float | None) -> None:
-        value, expire = self._value(name, entry, ttl)
+        value, expire = self._write(name, entry, ttl)
         (self._only or self._driver(name)).set(name, value, expire)
 
     def set_many(self, entries: Mapping[str, bytes], ttl: float | None) -> None:
         values: dict[int, dict[str, bytes]] = defaultdict(dict)
         for name, entry in entries.items():
-            value, expire = self._value(name, entry, ttl)
+            value, expire = self._write(name, entry, ttl)
             values[expire][name] = value
         for expire, alike in values.items():
             for driver, names in self._shared_out(alike):
@@ -156,35 +153,28 @@ class MemcachedBackend(MemcachedLocks):
         return sum(driver.delete_many(own) for driver, own in self._shared_out(dict.fromkeys(there)))
 
     def add(self, name: str, entry: bytes, ttl: float | None) -> bool:
-        value, expire = self._value(name, entry, ttl)
-        driver = self._driver(name)
-        for _ in self._tries(name):
-            if driver.add(name, value, expire):
-                return True
-            stored, unique = driver.gets(name)
-            if entry_in(stored) is not None:
-                return False
-            if unique is not None and driver.cas(name, value, unique, expire):  # one that had ended
-                return True
-        raise AssertionError("unreachable")
+        driver, write = self._driver(name), self._write(name, entry, ttl)
+        if driver.add(name, *write):
+            return True
+
+        def replace_ended(stored: bytes | None) -> tuple[Write | None, bool]:
+            is_free = entry_in(stored) is None
+            return (write if is_free else None), is_free
+
+        return changed(driver, name, replace_ended)
 
     def incr(self, name: str, by: int, initial: int, ttl: float | None) -> int:
-        driver = self._driver(name)
-        for _ in self._tries(name):
-            stored, unique = driver.gets(name)
-            entry = entry_in(stored)
-            changed, total = incremented(entry, by, initial)
-            if stored is None or unique is None:
-                if driver.add(name, *self._value(name, changed, ttl)):
-                    return total
-                continue
-            value, expire = self._value(name, changed, ttl) if entry is None else redated(stored, changed)
-            if driver.cas(name, value, unique, expire):
-                return total
-        raise AssertionError("unreachable")
+        def count(stored: bytes | None) -> tuple[Write, int]:
+            there = entry_in(stored)
+            entry, total = incremented(there, by, initial)
+            if stored is None or there is None:
+                return self._write(name, entry, ttl), total
+            return Write(*redated(stored, entry)), total
+
+        return changed(self._driver(name), name, count)
 
     def compare_and_set(self, name: str, entry: bytes, version: bytes, ttl: float | None) -> bool:
-        value, expire = self._value(name, entry, ttl)
+        value, expire = self._write(name, entry, ttl)
         stored, unique = self._driver(name).gets(name)
         there = entry_in(stored)
         if there is None or unique is None or version_of(there) != version:
@@ -192,26 +182,21 @@ class MemcachedBackend(MemcachedLocks):
         return self._driver(name).cas(name, value, unique, expire)  # if not, it is of another version by now
 
     def touch(self, name: str, ttl: float | None) -> bool:
-        driver = self._driver(name)
-        for _ in self._tries(name):
-            stored, unique = driver.gets(name)
+        def redate(stored: bytes | None) -> tuple[Write | None, bool]:
             entry = entry_in(stored)
-            if entry is None or unique is None:
-                return False
-            value, expire = self._value(name, entry, ttl)
-            if driver.cas(name, value, unique, expire):
-                return True
-        raise AssertionError("unreachable")
+            return (None, False) if entry is None else (self._write(name, entry, ttl), True)
 
-    def _value(self, name: str, entry: bytes, ttl: float | None) -> tuple[bytes, int]:
+        return changed(self._driver(name), name, redate)
+
+    def _write(self, name: str, entry: bytes, ttl: float | None) -> Write:
         """What is stored, and the server's own expiry. Raises ``ValueError`` for what takes too much."""
         if len(entry) > _ALWAYS_FITS:
             self._check_size(name, len(entry))
         if ttl is None and self._expire_time is not None and name not in self.no_expiry_hashed_keys:
             ttl = self._expire_time
         if ttl is None:
-            return NEVER + entry, 0
-        return dated(entry, min(ttl, _LONGEST_TTL))
+            return Write(NEVER + entry, 0)
+        return Write(*dated(entry, min(ttl, _LONGEST_TTL)))
 
     def _check_size(self, name: str, size: int) -> None:
         # Before it is sent: of a value that is too large the server also deletes the one that was there.
@@ -221,13 +206,6 @@ class MemcachedBackend(MemcachedLocks):
         allowed = self._limits[server] - _OVERHEAD - len(name) - len(NEVER)
         if size > allowed:
             raise ValueError(f"it takes {size:,} bytes, and the server takes {allowed:,} (its -I option)")
-
-    def _tries(self, name: str) -> Iterator[None]:
-        for number in range(_TRIES):
-            if number > 1:  # who is always late comes at another moment
-                time.sleep(random.uniform(0, min(number, 10) / 1000))  # noqa: S311  # no secret
-            yield
-        raise TimeoutError(f"others changed it {_TRIES} times while it was to be changed")
 
     # Servers
 

@@ -38,8 +38,8 @@ class Driver(Protocol):
     """One server. Safe between threads, usable after a fork; connects when it is used.
 
     Every write is acknowledged by the server, or raises. ``expire`` is as memcached takes it: 0 for never, seconds
-    up to 30 days, beyond a date, below 0 at once. Errors are ``OSError`` or pymemcache's; ``ValueError`` for a value
-    that the server takes for too large.
+    up to 30 days, beyond a date, below 0 at once. Errors are ``OSError`` or pymemcache's; ``ValueError`` for a
+    value that the server takes for too large.
     """
 
     def get(self, key: str) -> bytes | None: ...
@@ -79,8 +79,8 @@ class _Connection(Client):  # type: ignore[misc]  # pymemcache publishes no type
 class Pymemcache:
     """A pool of pymemcache's clients, the one used last taken first.
 
-    Not its own ``PooledClient``: that raises when all connections are in use, forgets one that an interruption such
-    as ``KeyboardInterrupt`` came through, shares sockets with forked processes, and costs more than it need.
+    Not its own ``PooledClient``: that raises when all connections are in use, forgets one that an interruption
+    such as ``KeyboardInterrupt`` came through, and shares its sockets with forked processes.
     """
 
     def __init__(self, address: Address, timing: Timing) -> None:

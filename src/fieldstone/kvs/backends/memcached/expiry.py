@@ -1,8 +1,8 @@
 """When an entry ends: to the fraction of a second in front of it, and in memcached's own way beside it.
 
-memcached counts whole seconds, by a clock that ticks once a second, and takes more than 30 days for a date. So eight
-bytes before the entry say when it ends, a big-endian double of seconds since the epoch, zeros for never, and the
-server is told to drop it after that.
+memcached counts whole seconds, by a clock that ticks once a second, and takes more than 30 days for a date. So
+eight bytes before the entry say when it ends, a big-endian double of seconds since the epoch, zeros for never, and
+the server is told to drop it after that.
 """
 
 from __future__ import annotations
@@ -38,12 +38,6 @@ def entry_in(stored: bytes | None) -> bytes | None:
     if head != NEVER and (len(head) < 8 or _MOMENT.unpack(head)[0] <= time.time()):
         return None
     return stored[8:]
-
-
-def seconds_left(stored: bytes) -> float:
-    """How long a dated entry has left."""
-    ends: float = _MOMENT.unpack(stored[:8])[0]
-    return ends - time.time()
 
 
 def _server_expiry(ends: float) -> int:

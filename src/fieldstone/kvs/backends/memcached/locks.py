@@ -1,11 +1,11 @@
 """Locks on memcached: best effort.
 
-A lock is an item that only one owner can add. The server may drop it before its time, when it is restarted or needs
-the room, and then a second owner gets in while the first still works: what must not happen twice wants the fencing
-token checked where it is written (``fieldstone.kvs.fencing``), or another backend.
+A lock is an item that only one owner can add. The server may drop it before its time, when it is restarted or
+needs the room, and then a second owner gets in while the first still works: what must not happen twice wants the
+fencing token checked where it is written (``fieldstone.kvs.fencing``), or another backend.
 
-Nobody deletes another's item: what an owner lets go is replaced, unless it was changed since it was read, by one that
-expires at once.
+Nobody deletes another's item: what an owner lets go is replaced, unless it was changed since it was read, by one
+that expires at once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from abc import abstractmethod
 from typing import Any
 
 from fieldstone.kvs.backends.base import Backend
+from fieldstone.kvs.backends.memcached.changing import Write, changed
 from fieldstone.kvs.backends.memcached.drivers import Driver
 from fieldstone.kvs.backends.memcached.expiry import dated, entry_in
 from fieldstone.kvs.backends.polling import Attempt, Pauses, agranted, granted
@@ -64,27 +65,27 @@ class MemcachedLocks(Backend):
 
     def _take(self, name: str, token: str, timeout: float) -> int | None:
         """One try. The fencing token."""
-        key = _key(_LOCK, name)
+        key, write = _key(_LOCK, name), Write(*dated(token.encode(), timeout))
         driver = self._driver(key)
-        value, expire = dated(token.encode(), timeout)
-        if not driver.add(key, value, expire):
-            stored, unique = driver.gets(key)
+
+        def replace_ended(stored: bytes | None) -> tuple[Write | None, bool]:
             # The server drops it up to two seconds after its end, which is what counts.
-            if entry_in(stored) is not None or unique is None or not driver.cas(key, value, unique, expire):
-                return None
-        return self._next_fence(name)
+            is_free = entry_in(stored) is None
+            return (write if is_free else None), is_free
+
+        if driver.add(key, *write) or changed(driver, key, replace_ended):
+            return self._next_fence(name)
+        return None
 
     def _next_fence(self, name: str) -> int:
-        """Greater than the one before, and than any before a restart, as far as clocks agree."""
-        key = _key(_FENCE, name)
-        driver = self._driver(key)
-        while True:
-            stored, unique = driver.gets(key)
+        """Greater than the one before; after a restart or an eviction as far as the machines' clocks agree."""
+
+        def count(stored: bytes | None) -> tuple[Write, int]:
             fence = max(int(stored or 0) + 1, time.time_ns() // 1000)
-            value = b"%d" % fence
-            is_kept = driver.add(key, value, 0) if unique is None else driver.cas(key, value, unique, 0)
-            if is_kept:  # only a holder whose time has passed meanwhile could have been ahead
-                return fence
+            return Write(b"%d" % fence, 0), fence
+
+        key = _key(_FENCE, name)
+        return changed(self._driver(key), key, count)
 
 
 class _Attempt(Attempt):

@@ -1,0 +1,1 @@
+"""Keystone's backends of dogpile.cache: ``openstack.kvs.Memory`` and ``openstack.kvs.Memcached``."""

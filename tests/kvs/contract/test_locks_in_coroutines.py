@@ -1,0 +1,152 @@
+"""Locks held by coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fieldstone.errors import LockNotHeldError, LockTimeout, UnexpectedError, WrongLockError
+from tests.kvs.contract.lock_checks import LONG, PATIENCE
+
+
+def test_coroutines_are_kept_apart(region, run):
+    inside, fences = [], []
+
+    async def work(number):
+        for _ in range(2):
+            async with region.lock("key", timeout=LONG, blocking_timeout=PATIENCE) as lock:
+                inside.append(number)
+                fences.append(lock.fence)
+                await asyncio.sleep(0)
+                assert inside == [number], "two were inside at once"
+                inside.remove(number)
+
+    async def use():
+        await asyncio.gather(*map(work, range(12)))
+
+    run(use())
+    assert len(fences) == 24
+    if region.abilities.fencing:
+        assert fences == sorted(set(fences))
+
+
+def test_what_a_coroutine_may_do_with_a_lock_is_what_a_function_may(region, run, brief):
+    async def use():
+        async with region.lock("key") as lock:
+            await region.aset("key", 1, lock)
+            with pytest.raises(WrongLockError):
+                await region.aset("other", 1, lock)
+            with pytest.raises(UnexpectedError):
+                await region.lock("key", blocking_timeout=0.05).aacquire()
+            with pytest.raises(UnexpectedError):
+                await asyncio.to_thread(region.lock("key", blocking_timeout=0).acquire)
+        for call in (region.aset("key", 2, lock), region.adelete("key", lock), lock.arelease(), lock.arenew()):
+            with pytest.raises(LockNotHeldError):
+                await call
+        late = await region.lock("key", timeout=brief).aacquire()
+        async with region.lock("key", blocking_timeout=PATIENCE):
+            with pytest.raises(LockTimeout):
+                await region.aset("key", 3, late)
+            with pytest.raises(LockTimeout):
+                await late.arelease()
+            with pytest.raises(UnexpectedError):
+                await region.lock("key", blocking_timeout=0).aacquire()
+
+    run(use())
+    assert region.get("key") == 1
+
+
+def test_waiting_does_not_block_the_loop(region, run):
+    async def use():
+        async with region.lock("key", timeout=LONG):
+            waiting = asyncio.create_task(region.lock("key", blocking_timeout=PATIENCE).aacquire())
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            assert not waiting.done()
+        await (await waiting).arelease()
+
+    run(use())
+
+
+def test_a_cancelled_waiter_leaves_nothing_behind(region, run):
+    """Also when it is cancelled at the moment that it is granted the lock."""
+
+    async def use():
+        for pause in (0, 0, 0.001, 0.003, 0.01, 0.03):
+            held = await region.lock("key", timeout=LONG).aacquire()
+            waiting = asyncio.create_task(region.lock("key", timeout=LONG, blocking_timeout=PATIENCE).aacquire())
+            await asyncio.sleep(pause)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await held.arelease()
+            await (await region.lock("key", timeout=LONG, blocking_timeout=1).aacquire()).arelease()
+
+    run(use())
+
+
+def test_a_waiter_cancelled_while_it_is_granted_the_lock_leaves_it_free(region, run):
+    async def use():
+        for steps in range(0, 15, 2):
+            waiting = asyncio.create_task(region.lock("key", timeout=LONG, blocking_timeout=PATIENCE).aacquire())
+            for _ in range(steps):
+                await asyncio.sleep(0.0003)
+            waiting.cancel()
+            (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
+            if not isinstance(outcome, BaseException):
+                await outcome.arelease()
+            await (await region.lock("key", timeout=LONG, blocking_timeout=1).aacquire()).arelease()
+
+    run(use())
+
+
+def test_a_cancelled_holder_lets_go(region, run):
+    async def use():
+        begun = asyncio.Event()
+
+        async def hold():
+            async with region.lock("key", timeout=LONG):
+                begun.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(hold())
+        await begun.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await (await region.lock("key", blocking_timeout=1).aacquire()).arelease()
+
+    run(use())
+
+
+def test_renewal_keeps_a_lock_beyond_its_timeout(region, run, brief):
+    async def use():
+        timeout = max(brief * 2, 0.3)
+        async with region.lock("key", timeout=timeout, renew=True) as lock:
+            await region.lock("witness", timeout=timeout).aacquire()
+            async with region.lock("witness", blocking_timeout=PATIENCE):
+                pass
+            lock.check("key")
+            with pytest.raises(UnexpectedError):
+                await region.lock("key", blocking_timeout=0).aacquire()
+        async with region.lock("key", blocking_timeout=1):
+            pass
+
+    run(use())
+
+
+def test_the_holder_is_told_once_when_a_renewed_lock_is_taken_away(region, run, brief, forget_all):
+    lost = []
+
+    async def use():
+        lock = region.lock("key", timeout=brief * 2, renew=True, on_lost=lost.append)
+        await lock.aacquire()
+        await asyncio.to_thread(forget_all)
+        while not lost:
+            await asyncio.sleep(0.01)
+        with pytest.raises(LockTimeout):
+            await lock.arelease()
+        return lock
+
+    lock = run(use())
+    assert lost == [lock]
+    assert lock.expired

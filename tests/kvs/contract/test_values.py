@@ -1,0 +1,315 @@
+"""What a region keeps, and gives back, on every backend."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from fieldstone.errors import InvalidEntryError, InvalidKeyError, NotFound, UnreadableEntryError
+from tests.kvs.workers import eventually
+
+VALUES = [
+    None,
+    False,
+    0,
+    -(2**63),
+    2**63 - 1,
+    2**63,
+    -(10**40),
+    1.5,
+    -math.inf,
+    "",
+    "é\U0001f600\x00",
+    b"",
+    b"\x00\xff\r\n",
+    [],
+    {},
+    {"a": [1, {"b": None}], 2: "two", b"c": b"d"},
+    datetime(2024, 2, 29, 12, 30, 15, 123456, UTC),
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999999, UTC),
+    "x" * 100_000,
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:30])
+def test_a_value_comes_back_as_it_was_set(region, value):
+    region.set("key", value)
+    found = region.get("key")
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_moment_comes_back_as_the_same_moment(region):
+    moment = datetime(2024, 2, 29, 12, 30, tzinfo=timezone(timedelta(hours=5, minutes=45)))
+    region.set("key", moment)
+    assert region.get("key") == moment
+
+
+def test_a_missing_key_is_told_by_its_name_unless_there_is_a_default(region):
+    with pytest.raises(NotFound) as missing:
+        region.get("nothing")
+    assert missing.value.target == "nothing"
+    assert region.get("nothing", None) is None
+    assert region.get("nothing", default=5) == 5
+
+
+def test_none_is_a_value(region):
+    region.set("key", None)
+    assert region.get("key", default=5) is None
+    assert region.get_multi(["key"], default=5) == [None]
+    region.delete("key")
+    assert region.get("key", default=5) == 5
+
+
+def test_what_goes_in_and_comes_out_is_a_copy(region):
+    value = {"a": [1]}
+    region.set("key", value)
+    region.set_multi({"other": value})
+    value["a"].append(2)
+    region.get("key")["a"].append(3)
+    region.get_multi(["other"])[0]["a"].append(3)
+    assert region.get("key") == region.get("other") == {"a": [1]}
+
+
+def test_many_values_come_in_the_order_of_their_keys(region):
+    region.set_multi({f"key{n}": n for n in range(50)})
+    order = [f"key{n}" for n in (7, 49, 0, 7)]
+    assert region.get_multi(order) == [7, 49, 0, 7]
+    assert region.get_multi(iter(order)) == [7, 49, 0, 7]
+
+
+def test_all_keys_that_are_missing_are_named(region):
+    region.set("b", 1)
+    with pytest.raises(NotFound) as missing:
+        region.get_multi(["a", "b", "c"])
+    assert missing.value.target == ["a", "c"]
+    assert region.get_multi(["a", "b", "c"], default=0) == [0, 1, 0]
+
+
+def test_calls_with_no_keys_at_all_do_nothing(region):
+    assert region.get_multi([]) == []
+    region.set_multi({})
+    assert region.delete_multi([]) == 0
+
+
+def test_deleting_what_is_not_there_is_told_unless_that_is_all_right(region):
+    region.set("key", 1)
+    region.delete("key")
+    with pytest.raises(NotFound) as missing:
+        region.delete("key")
+    assert missing.value.target == "key"
+    region.delete("key", missing_ok=True)
+
+
+def test_of_many_deletions_those_of_missing_keys_are_passed_over(region):
+    region.set_multi({"a": 1, "b": 2, "c": 3})
+    region.delete_multi(["a", "c", "nothing"])
+    assert region.get_multi(["a", "b", "c"], default=None) == [None, 2, None]
+
+
+def test_setting_replaces(region):
+    region.set("key", "long" * 1000)
+    region.set("key", 1)
+    assert region.get("key") == 1
+    region.set_multi({"key": 2})
+    assert region.get("key") == 2
+
+
+def test_keys_of_a_call_expire_in_their_time_and_others_in_that_of_their_region(make, brief):
+    """Fractions of seconds and infinity are times to live."""
+    region, hasty = make(), make(ttl=brief)
+    region.set("own", 1, ttl=brief)
+    region.set("kept", 1)
+    region.set("long", 1, ttl=1000.5)
+    hasty.set("regions", 1)
+    hasty.set_multi({"many": 1})
+    hasty.set("own", 1, ttl=1000)
+    hasty.set("forever", 1, ttl=math.inf)
+    assert region.get("own") == 1
+    assert hasty.get_multi(["regions", "many"]) == [1, 1]
+    eventually(lambda: region.get("own", None) is None)
+    eventually(lambda: hasty.get_multi(["regions", "many"], None) == [None, None])
+    assert region.get_multi(["kept", "long"]) == [1, 1]
+    assert hasty.get_multi(["own", "forever"]) == [1, 1]
+    with pytest.raises(NotFound):
+        region.delete("own")
+
+
+def test_setting_again_without_a_time_to_live_keeps_the_value(region, brief):
+    region.set("key", 1, ttl=brief)
+    region.set("witness", 1, ttl=brief)
+    region.set("key", 2)
+    eventually(lambda: region.get("witness", None) is None)
+    assert region.get("key") == 2
+
+
+@pytest.mark.parametrize("ttl", [0, -1, math.nan, "5", True])
+def test_a_time_to_live_that_is_none_is_refused_and_nothing_is_written(region, ttl):
+    region.set("key", 1)
+    with pytest.raises(ValueError, match="ttl"):
+        region.set("key", 2, ttl=ttl)
+    with pytest.raises(ValueError, match="ttl"):
+        region.set_multi({"key": 2}, ttl=ttl)
+    assert region.get("key") == 1
+
+
+def test_an_infinite_time_to_live_of_the_region_means_until_deleted(make):
+    region = make(ttl=math.inf)
+    region.set("key", 1)
+    assert region.get("key") == 1
+
+
+def test_two_regions_on_one_server_do_not_meet(make):
+    one, other = make(), make()
+    one.set("key", 1)
+    assert other.get("key", None) is None
+    other.set("key", 2)
+    one.delete("key")
+    assert other.get("key") == 2
+    with one.lock("key", blocking_timeout=0), other.lock("key", blocking_timeout=0):
+        pass
+
+
+def test_regions_of_one_prefix_share_their_keys_where_others_see_them(make, shared):
+    other = make(prefix=shared.name)
+    shared.set("key", 1)
+    assert other.get("key") == 1
+
+
+def test_a_region_without_prefix_keeps_keys_apart_from_its_locks(make, region):
+    bare = make(prefix="")
+    key = f"{region.name}-bare"
+    with bare.lock(key, blocking_timeout=0):
+        assert bare.get(f"!{key}", None) is None
+        bare.set(f"!{key}", 1)
+        bare.set(key, 2)
+        assert bare.get(f"!{key}") == 1
+    assert bare.get(key) == 2
+    bare.delete_multi([key, f"!{key}"])
+
+
+def test_keys_that_differ_little_are_different_keys(region):
+    keys = ["a", "A", "a ", " a", "ä", "a:b", "a:", "é", "é", "a#b", "a%23b", "!a", "+a", "@a"]
+    usable = [key for key in keys if not _refused(region, key)]
+    region.set_multi({key: key for key in usable})
+    assert region.get_multi(usable) == usable
+    assert {"a", "A", "a:b", "a:", "a#b", "a%23b", "!a", "+a", "@a"} <= set(usable)
+
+
+def _refused(region, key):
+    try:
+        region.get(key, None)
+    except InvalidKeyError:
+        return True
+    return False
+
+
+def test_a_mangler_makes_any_key_usable(make):
+    region = make(key_mangler="fieldstone.kvs.manglers.sha256")
+    keys = ["a b", "x" * 5000, "é\n", "a"]
+    region.set_multi({key: key for key in keys})
+    assert region.get_multi(keys) == keys
+    with region.lock("x" * 5000) as lock:
+        region.set("x" * 5000, 1, lock)
+    assert region.get("x" * 5000) == 1
+
+
+@pytest.mark.parametrize("key", ["", 5, b"bytes", None, ("a",), "\ud800"], ids=repr)
+def test_what_is_no_key_is_refused_by_every_call_and_nothing_is_written(region, key):
+    calls = [
+        lambda: region.get(key),
+        lambda: region.get_multi(["fine", key]),
+        lambda: region.set(key, 1),
+        lambda: region.set_multi({"fine": 1, key: 1}),
+        lambda: region.delete(key),
+        lambda: region.delete_multi(["fine", key]),
+        lambda: region.get_or_create(key, lambda: 1),
+        lambda: region.lock(key),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidKeyError) as refused:
+            call()
+        assert refused.value.region == region.name
+    assert region.get("fine", None) is None
+
+
+def test_keys_beyond_the_limit_are_refused_in_words_and_those_at_it_are_kept(region):
+    limit = region.abilities.max_key_bytes
+    if limit is None:
+        region.set("k" * 100_000, 1)
+        assert region.get("k" * 100_000) == 1
+        region.delete("k" * 100_000)
+        return
+    room = limit - len(f"{region.name}:")
+    region.set("k" * room, 1)
+    assert region.get("k" * room) == 1
+    with pytest.raises(InvalidKeyError, match="bytes"):
+        region.set("k" * (room + 1), 1)
+    with pytest.raises(InvalidKeyError, match="bytes"):
+        region.set("é" * (room // 2 + 1), 1)
+
+
+def test_a_value_beyond_the_limit_is_refused_and_what_was_there_stays(region):
+    limit = region.abilities.max_value_bytes
+    if limit is None or limit > 2**28:
+        pytest.skip("its values may be larger than a test should be")
+    region.set("key", 1)
+    with pytest.raises(InvalidEntryError, match="bytes"):
+        region.set("key", b"x" * limit)
+    with pytest.raises(InvalidEntryError, match="bytes"):
+        region.set_multi({"other": 1, "key": b"x" * limit})
+    assert region.get_multi(["key", "other"], None) == [1, None]
+
+
+def test_the_largest_value_that_is_allowed_is_kept(region):
+    limit = region.abilities.max_value_bytes
+    if limit is None or limit > 2**24:
+        pytest.skip("its values may be larger than a test should be")
+    value = b"x" * (limit - 9 - 5)  # an entry's head, and MessagePack's own of so many bytes
+    region.set("key", value)
+    assert region.get("key") == value
+
+
+class Own:
+    pass
+
+
+def _holding_itself():
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Own(), {1, 2}, object, "\ud800", datetime(2024, 1, 1), _holding_itself()],  # noqa: DTZ001
+    ids=["object", "set", "class", "lone surrogate", "naive moment", "holds itself"],
+)
+def test_what_cannot_be_written_is_refused_and_what_was_there_stays(region, value):
+    region.set("key", 1)
+    with pytest.raises(InvalidEntryError) as refused:
+        region.set("key", value)
+    assert (refused.value.region, refused.value.key) == (region.name, "key")
+    with pytest.raises(InvalidEntryError):
+        region.set_multi({"other": 1, "key": value})
+    assert region.get_multi(["key", "other"], None) == [1, None]
+
+
+@pytest.mark.parametrize("serializer", ["msgpack", "json", "pickle"])
+def test_each_serializer_keeps_what_json_knows(make, serializer):
+    region = make(serializer=serializer)
+    value = {"a": [1, 2.5, None, True, "é"], "b": {"c": 2**70}}
+    region.set_multi({"key": value, "number": 5})
+    assert region.get_multi(["key", "number"]) == [value, 5]
+
+
+def test_what_another_serializer_wrote_is_not_read(make, shared):
+    """Or somebody would choose how what he planted is read."""
+    make(shared.name, serializer="json").set("key", {"a": 1})
+    with pytest.raises(UnreadableEntryError, match="another serializer"):
+        shared.get("key")
+    with pytest.raises(UnreadableEntryError, match="another serializer"):
+        shared.get_multi(["key"])
