@@ -53,7 +53,7 @@ def key(title: str, number: int = 0) -> str:
 
 def region(backing_store: str, **options: Any) -> Region:
     """A region as a site would configure it."""
-    return Region("bench").configure(backing_store, ttl=TTL, lock_timeout=LOCK_SECONDS, **options)
+    return Region("bench").configure(backing_store, ttl=TTL, **options)
 
 
 def cache_of(region: Region) -> Cache:

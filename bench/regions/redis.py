@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from typing import Any
 
 import redis
@@ -85,7 +85,7 @@ def _set_nx(client: Any) -> Locker:
     digest = client.script_load(RELEASE)
 
     def acquire(key: str) -> tuple[str, str]:
-        token = uuid.uuid4().hex
+        token = secrets.token_hex(16)
         if not client.set(key, token, nx=True, px=LOCK_SECONDS * 1000):
             raise HeldByAnotherError(key)
         return key, token

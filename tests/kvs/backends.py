@@ -88,6 +88,21 @@ SHARED = [REDIS, MEMCACHED, *DATABASES]
 """Those that other processes see."""
 
 
-def each(kinds: list[Kind]) -> pytest.MarkDecorator:
-    """Run a test on each of these."""
-    return pytest.mark.parametrize("kind", kinds, ids=[kind.name for kind in kinds], indirect=True)
+def params(kinds: list[Kind], beside: str | None = None) -> list[Any]:
+    """These as parameters of the fixture ``kind``, with another database beside those that are none."""
+    return [
+        pytest.param(kind, id=kind.name, marks=_marks(kind.obstacle, kind.alias or beside)) for kind in kinds
+    ]
+
+
+def each(kinds: list[Kind], beside: str | None = None) -> pytest.MarkDecorator:
+    """Run a test on each of these only."""
+    return pytest.mark.parametrize("kind", params(kinds, beside), indirect=True)
+
+
+def _marks(obstacle: str | None, alias: str | None) -> list[pytest.MarkDecorator]:
+    if obstacle:
+        return [pytest.mark.skip(reason=obstacle)]
+    if alias:
+        return [pytest.mark.django_db(transaction=True, databases=[alias], available_apps=["fieldstone.kvs"])]
+    return []

@@ -8,22 +8,15 @@ from typing import Any
 import pytest
 
 from fieldstone.kvs import Region
-from tests.kvs.backends import KINDS, Kind
+from tests.kvs.backends import KINDS, Kind, params
 from tests.kvs.workers import Workers, in_loop
 
 
-@pytest.fixture(params=KINDS, ids=[kind.name for kind in KINDS])
-def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
-    """Each backend in turn; its database is open then, and not emptied: every test has a region of its own."""
+@pytest.fixture(params=params(KINDS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each backend in turn."""
     kind: Kind = request.param
-    if kind.obstacle:
-        pytest.skip(kind.obstacle)
-    if not kind.alias:
-        yield kind
-        return
-    request.getfixturevalue("django_db_setup")
-    with request.getfixturevalue("django_db_blocker").unblock():
-        yield kind
+    return kind
 
 
 @pytest.fixture

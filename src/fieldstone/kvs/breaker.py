@@ -17,12 +17,13 @@ class Breaker:
         self, region: str, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.is_open = False
+        self.failures = 0
+        """In a row, so far."""
         self._region = region
         self._limit = failures
         self._seconds = seconds
         self._clock = clock
         self._guard = threading.Lock()
-        self._failures = 0
         self._next_trial = 0.0
 
     def admits(self) -> bool:
@@ -37,19 +38,18 @@ class Breaker:
 
     def failed(self, reason: object) -> None:
         with self._guard:
-            self._failures += 1
+            self.failures += 1
             self._next_trial = self._clock() + self._seconds
-            if self._failures >= self._limit and not self.is_open:
+            if self.failures >= self._limit and not self.is_open:
                 self.is_open = True
                 log.error(
                     "Region %r: %d calls in a row have failed, the last with: %s. It is tried every %g s.",
-                    self._region, self._failures, reason, self._seconds,
+                    self._region, self.failures, reason, self._seconds,
                 )  # fmt: skip
 
     def succeeded(self) -> None:
-        if self._failures:
-            with self._guard:
-                self._failures = 0
-                if self.is_open:
-                    self.is_open = False
-                    log.warning("Region %r answers again.", self._region)
+        with self._guard:
+            self.failures = 0
+            if self.is_open:
+                self.is_open = False
+                log.warning("Region %r answers again.", self._region)

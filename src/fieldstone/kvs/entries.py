@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,10 @@ VALUE_AT = 9
 INTEGER = b"i"
 MINIMUM, MAXIMUM = -(2**63), 2**63 - 1
 NO_GENERATION = bytes(8)
+
+_random = random.Random()  # noqa: S311  # to be told apart, not to be secret; and nobody else seeds this one
+_version = _random.randbytes
+os.register_at_fork(after_in_child=_random.seed)
 
 _EXTENSION = struct.Struct(">d8s")
 _EXTENDED_VALUE_AT = VALUE_AT + _EXTENSION.size
@@ -51,8 +56,8 @@ class Codec:
     def encode(self, value: Any) -> bytes:
         """Raises ``TypeError``, ``ValueError`` or ``RecursionError`` for what the serializer cannot write."""
         if type(value) is int and MINIMUM <= value <= MAXIMUM:
-            return b"i%b%d" % (os.urandom(8), value)
-        return self._letter + os.urandom(8) + self._write(value)
+            return b"i%b%d" % (_version(8), value)
+        return self._letter + _version(8) + self._write(value)
 
     def extended(self, entry: bytes, fresh_until: float = math.inf, generation: bytes = NO_GENERATION) -> bytes:
         """The entry with the two fields before its value; it had none."""
@@ -60,14 +65,14 @@ class Codec:
 
     def value(self, entry: bytes) -> Any:
         """The value alone. Raises ``ValueError`` for what is no entry of this serializer."""
-        if entry[0] == self.code:
+        if entry and entry[0] == self.code:
             return self._read(entry[VALUE_AT:])
         return self.decode(entry).value
 
     def values(self, entries: Sequence[bytes]) -> list[Any]:
         """The values of many entries at once. Raises ``ValueError`` unless all are plain, of this serializer."""
         code = self.code
-        if not all(entry[0] == code for entry in entries):
+        if not all(entry and entry[0] == code for entry in entries):
             raise ValueError("there is another kind of entry among them")
         return self.serializer.loads_many([entry[VALUE_AT:] for entry in entries])
 
@@ -97,7 +102,7 @@ def version_of(entry: bytes) -> bytes:
 
 
 def integer_entry(number: int) -> bytes:
-    return b"i%b%d" % (os.urandom(8), number)
+    return b"i%b%d" % (_version(8), number)
 
 
 def incremented(entry: bytes | None, by: int, initial: int) -> tuple[bytes, int]:
@@ -115,4 +120,4 @@ def incremented(entry: bytes | None, by: int, initial: int) -> tuple[bytes, int]
     if not MINIMUM <= total <= MAXIMUM:
         raise ValueError(f"{number} + {by} takes more than 64 bits")
     letter = entry[:1] if entry is not None else INTEGER
-    return b"%b%b%b%d" % (letter, os.urandom(8), head, total), total
+    return b"%b%b%b%d" % (letter, _version(8), head, total), total

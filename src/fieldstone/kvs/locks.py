@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -81,7 +81,7 @@ class OwnedMutex:
         return bool(await self._acall("renew", self.name, self._owner, self.timeout))
 
     def _asked(self, wait: bool) -> tuple[str, str, float, float]:
-        self._owner = uuid.uuid4().hex
+        self._owner = os.urandom(16).hex()
         return self.name, self._owner, self.timeout, self.blocking_timeout if wait else 0.0
 
     def _take(self, fence: int | None) -> bool:

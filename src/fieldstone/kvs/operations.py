@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from fieldstone.errors import (
     BadSignatureError,
+    FieldstoneError,
     InvalidEntryError,
     InvalidKeyError,
     LockNotAcquiredError,
@@ -101,7 +102,8 @@ class Runner:
         """One call of the backend. Raises ``ServiceUnavailable``."""
         if method == CREATE:
             return args[0]()
-        self._ask_breaker()
+        if self.breaker.is_open:
+            self._ask_breaker()
         began = time.perf_counter()
         try:
             result = getattr(self.backend, method)(*args)
@@ -115,7 +117,8 @@ class Runner:
         if method == CREATE:
             created = args[0]()
             return await created if inspect.isawaitable(created) else created
-        self._ask_breaker()
+        if self.breaker.is_open:
+            self._ask_breaker()
         began = time.perf_counter()
         try:
             result = await self.backend.acall(method, *args)
@@ -126,7 +129,7 @@ class Runner:
         return result
 
     def _ask_breaker(self) -> None:
-        if self.breaker.is_open and not self.breaker.admits():
+        if not self.breaker.admits():
             self.statistics.was_refused()
             raise ServiceUnavailable(self.region, self.backend.kind, "it has failed several times in a row")
 
@@ -138,7 +141,8 @@ class Runner:
 
     def _succeeded(self, method: str, began: float) -> float:
         """The time, by ``perf_counter``; of calls for locks the one before."""
-        self.breaker.succeeded()
+        if self.breaker.failures:
+            self.breaker.succeeded()
         if method in _LOCKING:
             return began
         now = time.perf_counter()
@@ -265,7 +269,12 @@ class Operations:
 
     def set(self, key: str, value: Any, ttl: float | None) -> Steps[None]:
         entry = self.encoded(key, value)
-        yield from self._written(key, "set", self.name(key), entry, self.lasting(ttl))
+        try:
+            yield ("set", self.name(key), entry, self.lasting(ttl))
+        except FieldstoneError:
+            raise
+        except ValueError as error:
+            raise InvalidEntryError(self.region, key, str(error)) from error
         self._statistics.wrote(1, len(entry))
 
     def set_multi(self, values: Mapping[str, Any], ttl: float | None) -> Steps[None]:
@@ -321,9 +330,9 @@ class Operations:
     def _written(self, key: str, *call: Any) -> Steps[Any]:
         try:
             return (yield call)
+        except FieldstoneError:
+            raise
         except ValueError as error:
-            if isinstance(error, InvalidEntryError | InvalidKeyError):
-                raise
             raise InvalidEntryError(self.region, key, str(error)) from error
 
     def encoded(self, key: str, value: Any) -> bytes:

@@ -31,6 +31,7 @@ from fieldstone.kvs.statistics import BOUNDS, Snapshot, Statistics
 
 if TYPE_CHECKING:
     from fieldstone.kvs.operations import Runner
+    from fieldstone.kvs.region import Region
 
 log = logging.getLogger("fieldstone.kvs")
 
@@ -181,6 +182,20 @@ class Publisher:
         return list(newest.values())
 
 
+def published(region: Region) -> list[Published]:
+    """What the processes that use this region have told lately. Raises ``ServiceUnavailable``."""
+    runner = region._runner()
+    publisher = runner.publisher
+    return publisher.read(runner.call("get_many", publisher.names)) if publisher.is_able else []
+
+
+async def apublished(region: Region) -> list[Published]:
+    """``published`` for a coroutine."""
+    runner = region._runner()
+    publisher = runner.publisher
+    return publisher.read(await runner.acall("get_many", publisher.names)) if publisher.is_able else []
+
+
 def total(snapshots: Iterable[Snapshot]) -> Snapshot:
     """The sum of the counts of several processes."""
     added = [0] * (len(BOUNDS) + 1)
@@ -196,7 +211,10 @@ _NUMBERS = tuple(field.name for field in dataclasses.fields(Snapshot) if field.n
 
 
 def _published(told: Any, now: float) -> tuple[str, Published]:
-    """With what the process is known by. Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what is not as ``_entry`` makes it."""
+    """What a process is known by, and what it told.
+
+    Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what is not as ``_entry`` makes it.
+    """
     counts = told["counts"]
     buckets = tuple(map(int, counts["buckets"]))
     if len(buckets) != len(BOUNDS) + 1:

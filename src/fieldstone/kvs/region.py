@@ -176,7 +176,9 @@ class Region(Keys, AsyncRegion):
 
                 backend = ProxiedBackend(backend, list(proxy_list), codec)
             runner = Runner(self.name, backend, options)
-            self._configured = Operations(runner, codec, options, _chosen(backend, mangler)), runner
+            operations = Operations(runner, codec, options, _chosen(backend, mangler))
+            backend.learn_names(operations.name)
+            self._configured = operations, runner
             self.locking = locking
         return self
 

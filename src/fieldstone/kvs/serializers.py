@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -79,18 +79,20 @@ class MessagePackSerializer(Serializer):
                 raise ValueError(f"unknown MessagePack extension {code}")
             return int.from_bytes(data, "big", signed=True)
 
-        # MessagePack's own functions, called by nobody in between: a page reads a thousand values.
-        pack, unpack = msgpack.packb, msgpack.unpackb
-        self.dumps = partial(pack, default=default, datetime=True)  # type: ignore[method-assign]
+        self._pack: Callable[[Any], bytes] = msgpack.packb
+        self._pack_more: Callable[[Any], bytes] = partial(msgpack.packb, default=default, datetime=True)
         options = {"strict_map_key": False, "ext_hook": extension, "timestamp": 3}
-        self.loads = partial(unpack, **options)  # type: ignore[method-assign]
+        self._unpack = partial(msgpack.unpackb, **options)
         self._stream = partial(msgpack.Unpacker, **options, max_buffer_size=0)  # 0: as much as there is
 
     def dumps(self, value: Any) -> bytes:
-        raise NotImplementedError  # __init__ has put another in its place
+        try:
+            return self._pack(value)
+        except (TypeError, OverflowError):  # what takes options, which cost as much as all the rest
+            return self._pack_more(value)
 
     def loads(self, data: bytes) -> Any:
-        raise NotImplementedError
+        return self._unpack(data)
 
     def loads_many(self, data: Sequence[bytes]) -> list[Any]:
         # As one stream: half the time of one by one. Where each value ends is looked at, so that what somebody has

@@ -10,35 +10,56 @@ from dogpile.testing.fixtures import (
     _GenericSerializerTestSuite,
 )
 
+from tests.kvs.backends import DATABASES, MEMCACHED, MEMORY, REDIS, Kind, params
+
 from .conftest import arguments
 
 
-class Suite:
-    """What names the backend, and how to reach it."""
+def marks(kind: Kind) -> list[pytest.Mark]:
+    """Skips what is not there, and opens what is a database."""
+    return list(params([kind])[0].marks)
 
-    config_args: dict = {}
+
+class Suite:
+    """What says to the suites which backend it is, and how to reach it."""
+
+    kind: Kind
 
     @classmethod
     def setup_class(cls):
-        cls.config_args = {"arguments": arguments(cls.backend)}
+        cls.backend = f"fieldstone.{cls.kind.store}"
+        cls.config_args = {"arguments": {**arguments(cls.kind), "region": cls.kind.name}}
         super().setup_class()
 
 
 class Memory(Suite):
-    backend = "fieldstone.memory"
+    kind = MEMORY
+    pytestmark = marks(MEMORY)
 
 
 class Redis(Suite):
-    backend = "fieldstone.redis"
+    kind = REDIS
+    pytestmark = marks(REDIS)
 
 
 class Memcached(Suite):
-    backend = "fieldstone.memcached"
+    kind = MEMCACHED
+    pytestmark = marks(MEMCACHED)
 
 
-@pytest.mark.django_db(transaction=True)
-class Database(Suite):
-    backend = "fieldstone.database"
+class SQLite(Suite):
+    kind = DATABASES[0]
+    pytestmark = marks(DATABASES[0])
+
+
+class PostgreSQL(Suite):
+    kind = DATABASES[1]
+    pytestmark = marks(DATABASES[1])
+
+
+class MariaDB(Suite):
+    kind = DATABASES[2]
+    pytestmark = marks(DATABASES[2])
 
 
 class TestMemoryBackend(Memory, _GenericBackendTestSuite): ...
@@ -70,10 +91,28 @@ class TestMemcachedMutex(Memcached, _GenericMutexTestSuite): ...
 class TestMemcachedSerializer(Memcached, _GenericSerializerTestSuite, _GenericBackendFixture): ...
 
 
-class TestDatabaseBackend(Database, _GenericBackendTestSuite): ...
+class TestSQLiteBackend(SQLite, _GenericBackendTestSuite): ...
 
 
-class TestDatabaseMutex(Database, _GenericMutexTestSuite): ...
+class TestSQLiteMutex(SQLite, _GenericMutexTestSuite): ...
 
 
-class TestDatabaseSerializer(Database, _GenericSerializerTestSuite, _GenericBackendFixture): ...
+class TestSQLiteSerializer(SQLite, _GenericSerializerTestSuite, _GenericBackendFixture): ...
+
+
+class TestPostgreSQLBackend(PostgreSQL, _GenericBackendTestSuite): ...
+
+
+class TestPostgreSQLMutex(PostgreSQL, _GenericMutexTestSuite): ...
+
+
+class TestPostgreSQLSerializer(PostgreSQL, _GenericSerializerTestSuite, _GenericBackendFixture): ...
+
+
+class TestMariaDBBackend(MariaDB, _GenericBackendTestSuite): ...
+
+
+class TestMariaDBMutex(MariaDB, _GenericMutexTestSuite): ...
+
+
+class TestMariaDBSerializer(MariaDB, _GenericSerializerTestSuite, _GenericBackendFixture): ...

@@ -114,9 +114,9 @@ def test_a_store_that_was_configured_wrongly_is_as_before_and_can_be_tried_again
     assert store._lock_timeout == 5
 
 
-def test_a_setting_of_a_class_that_is_not_there_is_a_configuration_error(new_store, fieldstone):
+def test_a_setting_of_a_class_that_is_not_there_is_a_configuration_error(fieldstone):
     fieldstone(KEYSTONE_BACKENDS=["tests.kvs.keystone.others.NoSuchClass"])
-    store = new_store.__wrapped__() if hasattr(new_store, "__wrapped__") else core.get_key_value_store("nobody")
+    store = core.get_key_value_store(uuid.uuid4().hex)
     with pytest.raises(RegionConfigurationError, match="NoSuchClass"):
         store.configure("openstack.kvs.NoSuchClass")
 
@@ -136,10 +136,9 @@ def test_a_setting_of_a_class_that_is_not_there_is_a_configuration_error(new_sto
 )
 def test_a_store_that_is_not_configured_says_so_and_what_to_do(new_store, call):
     store = new_store()
-    with pytest.raises(
-        NotConfiguredError, match=rf"'{store._region.name}' is not configured.*configure\("
-    ) as caught:
+    with pytest.raises(NotConfiguredError, match=r"is not configured.*configure\(") as caught:
         call(store)
+    assert caught.value.region == store._region.name
     assert isinstance(caught.value, RuntimeError)
 
 

@@ -24,17 +24,32 @@ def plain(new_store, fieldstone):
     return made
 
 
-@pytest.fixture(
-    params=["openstack.kvs.Memory", "openstack.kvs.Bare", "openstack.kvs.Unlockable", "Driver", "ReadingDriver"]
-)
-def any_store(request, new_store):
-    """With a lock of ours, with none of its own, with one of a memcached client; waits are short."""
-    made = new_store()
-    if request.param.startswith("openstack"):
-        made.configure(request.param, blocking_timeout=0.05)
-    else:
-        made.configure("openstack.kvs.Memcached", memcached_backend=request.param, blocking_timeout=0.05)
-    return made
+KINDS = {
+    "of ours": {"backing_store": "openstack.kvs.Memory"},
+    "of a subclass": {"backing_store": "openstack.kvs.Bare"},
+    "of others": {"backing_store": "openstack.kvs.Mangling"},
+    "none of its own": {"backing_store": "openstack.kvs.Unlockable"},
+    "of a client": {"backing_store": "openstack.kvs.Memcached", "memcached_backend": "Driver"},
+    "of a client that reads": {"backing_store": "openstack.kvs.Memcached", "memcached_backend": "ReadingDriver"},
+}
+
+
+@pytest.fixture(params=KINDS)
+def configured(request, new_store):
+    """Makes stores with each kind of lock."""
+
+    def configure(**arguments):
+        made = new_store()
+        made.configure(**KINDS[request.param], **arguments)
+        return made
+
+    return configure
+
+
+@pytest.fixture
+def any_store(configured):
+    """With each kind of lock; waits are short."""
+    return configured(blocking_timeout=0.05)
 
 
 def elsewhere(call, *args):
@@ -253,19 +268,16 @@ def test_locks_that_are_disabled_let_a_thread_in_again(new_store):
         store.set("a", 1, second)
 
 
-def test_many_threads_lose_no_increment(any_store):
-    counted = {"n": 0}
+def test_many_threads_lose_no_increment(configured):
+    store, counted = configured(lock_timeout=60, blocking_timeout=60), {"n": 0}
 
     def count(_):
         for _ in range(20):
-            with any_store.get_lock("n"):
+            with store.get_lock("n"):
                 n = counted["n"]
                 time.sleep(0)  # lets another thread run, if it may
                 counted["n"] = n + 1
 
-    object.__setattr__(any_store._lock_times, "waited", 60.0)
-    any_store._region.backend.lock_times = core.LockTimes(held=60, waited=60)
-    any_store._mutexes = core.NameRegistry(any_store._create_mutex)
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(count, range(6)))
     assert counted["n"] == 120

@@ -1,4 +1,4 @@
-"""Keystone's memcached backend: drivers, keys that never expire, locks; with a driver of the test's, and a server."""
+"""Keystone's memcached backend: drivers, keys that never expire, locks; also on a server."""
 
 from __future__ import annotations
 

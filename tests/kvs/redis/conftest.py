@@ -34,8 +34,9 @@ def cluster(servers_folder: Path) -> Iterator[servers.Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def sentinel(servers_folder: Path) -> Iterator[servers.Sentinel]:
+    """Of one test: sentinels take long to see that a server is back."""
     with servers.sentinel(servers_folder) as sentinel:
         yield sentinel
 

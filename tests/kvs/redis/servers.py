@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ class Node:
     def _configuration(self) -> list[str]:
         return [
             *("--port", str(self.port), "--bind", HOST, "--dir", str(self._folder), "--save", ""),
-            *("--appendonly", "yes", "--repl-diskless-sync-delay", "0"),
+            *("--appendonly", "yes", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"),
         ]
 
     @property
@@ -70,6 +71,16 @@ class Node:
             self._process.kill()
             self._process.wait()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It stands still; the system goes on taking what is sent to it."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
+
     def ask(self, *command: Any) -> Any:
         """The reply as it came. Raises ``redis.RedisError``."""
         with redis.Redis(HOST, self.port, protocol=2) as client:
@@ -82,8 +93,6 @@ class Node:
 
     def says(self, text: str, *command: Any) -> bool:
         """Whether it replies and this is in the reply."""
-        assert self._process is not None
-        assert self._process.poll() is None, "it has ended" + tail(self._folder.parent / f"{self.port}.log")
         try:
             return text in self.ask(*command).decode()
         except redis.AuthenticationError:
@@ -95,6 +104,8 @@ class Node:
         eventually(self._answers)
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "it has ended" + tail(self._folder.parent / f"{self.port}.log")
         try:
             return self.says("PONG", "PING")
         except redis.AuthenticationError:
@@ -152,7 +163,8 @@ class Cluster:
         eventually(lambda: all(_knows_replicas(node) for node in self.nodes))
 
     def master_of(self, slot: int) -> Node:
-        for first, last, master, *_ in self.nodes[-1].ask("CLUSTER", "SLOTS"):
+        alive = next(node for node in self.nodes if node.says("PONG", "PING"))
+        for first, last, master, *_ in alive.ask("CLUSTER", "SLOTS"):
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == master[1])
         raise LookupError(f"nobody serves slot {slot}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -66,6 +66,9 @@ class Backend(ABC):
         if limit is not None and len(name) * 4 > limit and (size := len(name.encode())) > limit:
             return f"it takes {size} bytes, and {self.kind} takes {limit}"
         return None
+
+    def learn_names(self, name: Callable[[str], str]) -> None:  # noqa: B027  # most have no use for it
+        """Told once, when the region is configured: the function from its keys to their whole names."""
 
     # Entries
 

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from dogpile.cache import register_backend
 from dogpile.cache.api import NO_VALUE, CacheBackend, CantDeserializeException, SerializedReturnType
 
-from fieldstone.errors import InvalidEntryError, InvalidKeyError, ServiceUnavailable
+from fieldstone.errors import FieldstoneError, InvalidEntryError, InvalidKeyError, ServiceUnavailable
 from fieldstone.kvs.backends.base import Backend
 from fieldstone.kvs.bridge.mutex import BackendMutex, Locks
 from fieldstone.kvs.manglers import Mangler, readable
@@ -75,7 +75,7 @@ class BackendFace(CacheBackend):
         return [_or_no_value(found) for found in self.call("get_many", names)] if names else []
 
     def set_serialized(self, key: str, value: bytes) -> None:
-        self.call("set", self._name(key), self._fitting(key, value), self.ttl)
+        self._set("set", key, self._name(key), self._fitting(key, value), self.ttl)
 
     def set_serialized_multi(self, mapping: Mapping[str, bytes]) -> None:
         self.set_lasting(mapping, self.ttl)
@@ -84,7 +84,7 @@ class BackendFace(CacheBackend):
         """``set_serialized_multi`` with another time to live, in seconds; ``None``: until it is deleted."""
         entries = {self._name(key): self._fitting(key, value) for key, value in mapping.items()}
         if entries:
-            self.call("set_many", entries, ttl)
+            self._set("set_many", ", ".join(mapping), entries, ttl)
 
     def delete(self, key: str) -> None:
         self.call("delete", self._name(key))
@@ -101,6 +101,14 @@ class BackendFace(CacheBackend):
         """A call of the backend. Raises ``ServiceUnavailable``."""
         with told(self.region, self.backend):
             return getattr(self.backend, method)(*args)
+
+    def _set(self, method: str, keys: str, *args: Any) -> None:
+        try:
+            self.call(method, *args)
+        except ValueError as error:
+            if isinstance(error, FieldstoneError):
+                raise
+            raise InvalidEntryError(self.region, keys, str(error)) from error
 
     def _name(self, key: Any) -> str:
         reason = "a key is text" if not isinstance(key, str) else "it is empty" if not key else None

@@ -44,7 +44,8 @@ class DogpileBackend(Backend):
 
     It sees bytes: in its serialized form where it has one, otherwise in a ``CachedValue``. Its locks exclude
     others as well as they do and know no owners, so a lock that is lost is not always noticed; where it has none,
-    the threads of this process are kept apart.
+    the threads of this process are kept apart. Coroutines call it in changing threads, which locks that are bound
+    to theirs do not take: those of ``dogpile.cache.dbm``, and of Redis without ``thread_local_lock=False``.
     """
 
     kind = "dogpile.cache"

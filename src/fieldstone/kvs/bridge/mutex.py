@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from typing import Protocol
+from typing import Any, Protocol
 
 from dogpile.cache.api import CacheMutex
 
@@ -38,6 +38,12 @@ class BackendMutex(CacheMutex):
         self._locks = locks
         self._guard = threading.Lock()
         self._owners: list[tuple[int, str]] = []  # threads and their tokens, the oldest first
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> Any:
+        return (
+            NotImplemented  # dogpile's takes all that can be acquired and released for subclasses, of this one too
+        )
 
     def acquire(self, wait: bool = True) -> bool:
         """Raises ``LockNotAcquiredError`` after waiting in vain: dogpile would not look at ``False`` then."""

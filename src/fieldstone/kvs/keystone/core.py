@@ -124,7 +124,6 @@ class KeyValueStore:
         try:
             times = LockTimes.of(arguments)
             timeout = float(arguments["lock_timeout"] or 0)
-            # The server keeps a lock for a while longer than its holder takes it to be valid.
             arguments["lock_timeout"] = timeout + LOCK_WINDOW if timeout else 0
             configuration = {f"{prefix}.arguments.{name}": value for name, value in arguments.items()}
             self._region.configure_from_config({f"{prefix}.backend": backing_store, **configuration}, f"{prefix}.")
@@ -212,11 +211,15 @@ class KeyValueStore:
         return StoreMutex(key, name, self._mutexes.get(name), self._holders, self._lock_times)
 
     def _create_mutex(self, name: str) -> Any:
-        mutex = self._region.backend.get_mutex(name)
-        if mutex is not None:
-            return mutex
         times = self._lock_times
-        return BackendMutex(self._local, name, timeout=times.held, blocking_timeout=times.waited)
+        # The server keeps a lock for a while longer than its holder takes it to be valid.
+        lasting = {"timeout": times.held + LOCK_WINDOW, "blocking_timeout": times.waited}
+        mutex = self._region.backend.get_mutex(name)
+        if mutex is None:
+            return BackendMutex(self._local, name, **lasting)
+        if isinstance(mutex, BackendMutex):
+            vars(mutex).update(lasting)  # a subclass of a backend may not have looked at its arguments
+        return mutex
 
     @contextmanager
     def _action_with_lock(self, key: str, lock: KeyValueStoreLock | None = None) -> Iterator[None]:

@@ -14,8 +14,8 @@ from dogpile.cache.api import CacheMutex
 from fieldstone.errors import LockNotAcquiredError, UnexpectedError, UnsupportedError
 from fieldstone.kvs.bridge import BackendMutex
 
-NEVER = 30 * 86_400
-"""Seconds that stand for a lock that does not expire: memcached takes a greater number for a date."""
+NEVER = 29 * 86_400
+"""Seconds that stand for a lock that does not expire: memcached takes 30 days and more for a date."""
 
 _POLLS = 0.005, 0.2
 """Seconds between the first tries to get a lock, and between the later ones."""

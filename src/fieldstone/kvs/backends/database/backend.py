@@ -187,6 +187,11 @@ class DatabaseBackend(Backend):
         attempt = await sync_to_async(self._locks.attempt)(*lock)
         return await agranted(attempt, wait, _in_thread)
 
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call it now, or after the commit of the caller's transaction; never, if nobody will tell of that."""
+        if not self._database.is_in_transaction or self._database.connection.in_atomic_block:
+            self._database.connection.on_commit(call)
+
     def server_statistics(self) -> Mapping[str, str]:
         def count(cursor: CursorWrapper) -> tuple[int, int]:
             cursor.execute(f"SELECT count(*), coalesce(sum(length(entry)), 0) FROM {ENTRY}")

@@ -35,8 +35,11 @@ _NOT_NOW = ("NOREPLICAS", "UNBLOCKED", "MISCONF", "BUSY", "UNKILLABLE", "DENIED"
 
 
 def _reply(error: ResponseError) -> ResponseError:
-    """An error among replies: it is the caller's, as the other replies are. Raises ``NotServing``."""
-    if str(error).startswith(_NOT_NOW):
+    """An error among replies: it is the caller's, as the other replies are. Raises ``NotServing``.
+
+    So the connection to a replica ends, and the next one leads to the master when a name in the DNS does.
+    """
+    if isinstance(error, redis.ReadOnlyError) or str(error).startswith(_NOT_NOW):
         raise NotServing(str(error)) from error
     return error
 
@@ -47,10 +50,8 @@ class Links:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[Place | None, redis.ConnectionPool] = {}
-        # Nothing is connected yet; redis-py tells wrong arguments only here.
-        self._new_pool(Place(("localhost", 1)) if settings.cluster_nodes else None).connection_class(
-            **{name: value for name, value in settings.connection().items() if name not in _OF_POOLS}
-        )
+        # It does not connect; and redis-py tells only here of arguments that it does not know.
+        self._new_pool(Place(("localhost", 1)) if settings.cluster_nodes else None).make_connection()
 
     def exchange(self, where: Place | None, commands: Sequence[Command]) -> list[Any]:
         """The replies, errors of the server among them. One round trip. Raises what the connection raises."""
@@ -72,8 +73,9 @@ class Links:
             pool.release(connection)
 
     def close(self) -> None:
+        """Exchanges under way end as if nothing were."""
         for pool in list(self._pools.values()):
-            pool.disconnect()
+            pool.disconnect(inuse_connections=False)
             for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
                 sentinel.close()
 
@@ -117,7 +119,7 @@ class AsyncLinks:
 
     async def aclose(self) -> None:
         for pool in list(self._pools.values()):
-            await pool.disconnect()
+            await pool.disconnect(inuse_connections=False)
             for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
                 await sentinel.aclose()
 
@@ -158,9 +160,6 @@ class LoopLinks:
         links = self._of.pop(asyncio.get_running_loop(), None)
         if links is not None:
             await links.aclose()
-
-
-_OF_POOLS = {"max_connections", "connection_class", "ssl"}
 
 
 def _packed(connection: Any, commands: Sequence[Command]) -> Any:

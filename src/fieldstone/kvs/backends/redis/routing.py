@@ -28,7 +28,6 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     redis.TimeoutError,
     redis.exceptions.ClusterError,
     redis.exceptions.TryAgainError,
-    redis.ReadOnlyError,
     redis.OutOfMemoryError,
     OSError,
 )
@@ -156,7 +155,7 @@ class Cluster(Router):
         except UNAVAILABLE:
             self._failed, self._is_stale = where, True
             raise
-        self._is_stale |= any(isinstance(reply, ClusterDownError | redis.ReadOnlyError) for reply in replies)
+        self._is_stale |= any(isinstance(reply, ClusterDownError) for reply in replies)
         return replies
 
     def _learn(self) -> Steps[None]:

@@ -21,12 +21,13 @@ class SQLite(Engine):
     now = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS integer)"
     microseconds = f"{now} * 1000"
 
-    # Written, so that it is the newest: a transaction that begins by reading may not write once another has
-    # written.
+    # Written first, so that what is read is the newest: a transaction that begins by reading may not write once
+    # another has written. Not by RETURNING: in this table SQLite 3.40 takes `expires IS NULL` for false there.
     def locked_entry(self, cursor: CursorWrapper, name: str) -> tuple[bytes, bool] | None:
-        cursor.execute(f"UPDATE {ENTRY} SET name = name WHERE name = %s RETURNING entry, {self.live}", [name])
-        rows = cursor.fetchall()
-        return (bytes(rows[0][0]), bool(rows[0][1])) if rows else None
+        cursor.execute(f"UPDATE {ENTRY} SET name = name WHERE name = %s", [name])
+        cursor.execute(f"SELECT entry, {self.live} FROM {ENTRY} WHERE name = %s", [name])
+        row = cursor.fetchone()
+        return None if row is None else (bytes(row[0]), bool(row[1]))
 
     def compare_and_set(self, cursor: CursorWrapper, row: Row, version: bytes, milliseconds: int | None) -> bool:
         name, entry = row
