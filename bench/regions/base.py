@@ -44,6 +44,8 @@ class Server:
     caches: Sequence[Cache]
     lockers: Sequence[Locker] = ()
     address: str = ""
+    settle: Callable[[], object] = lambda: None
+    """Tidies up what the rows before have left: many versions of one row."""
 
 
 def key(title: str, number: int = 0) -> str:

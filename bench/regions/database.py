@@ -24,7 +24,7 @@ def server(database: Database) -> Server:
         cache_of(region("database")),
         django_cache("Django's DatabaseCache", django),
     ]
-    return Server(database.engine, database.floor.version(), caches)
+    return Server(database.engine, database.floor.version(), caches, settle=database.floor.settle)
 
 
 def with_table(cache: DatabaseCache) -> None:

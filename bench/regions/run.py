@@ -137,6 +137,7 @@ def measure(name: str, server: Server, budget: Budget) -> Iterator[Measured]:
         pair.ours()
         pair.floor()
         pair.check()
+        server.settle()
         comparison = compare(pair.ours, pair.floor, budget)
         pair.check()
         limit = work.limits.get(server.name) if other.title == OURS else None

@@ -90,9 +90,7 @@ SHARED = [REDIS, MEMCACHED, *DATABASES]
 
 def params(kinds: list[Kind], beside: str | None = None) -> list[Any]:
     """These as parameters of the fixture ``kind``, with another database beside those that are none."""
-    return [
-        pytest.param(kind, id=kind.name, marks=_marks(kind.obstacle, kind.alias or beside)) for kind in kinds
-    ]
+    return [pytest.param(kind, id=kind.name, marks=_marks(kind.obstacle, kind.alias or beside)) for kind in kinds]
 
 
 def each(kinds: list[Kind], beside: str | None = None) -> pytest.MarkDecorator:

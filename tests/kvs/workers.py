@@ -104,22 +104,22 @@ class Worker:
             self.process.start()
         tell.close()  # so that the pipe ends with the process
 
-    def next(self) -> Any:
-        """The next thing that it yields."""
-        assert self._heard.poll(SECONDS), f"nothing was heard for {SECONDS} s"
+    def next(self, seconds: float = SECONDS) -> Any:
+        """The next thing that it yields, within so many seconds."""
+        assert self._heard.poll(seconds), f"nothing was heard for {seconds:g} s"
         return _unpacked(self._heard.recv())
 
-    def rest(self) -> list[Any]:
-        """Everything else that it yields; waits for its end."""
-        told = list(self._until_the_end())
+    def rest(self, seconds: float = SECONDS) -> list[Any]:
+        """Everything else that it yields, each within so many seconds; waits for its end."""
+        told = list(self._until_the_end(seconds))
         self.process.join(SECONDS)
         assert self.process.exitcode is not None, "it closed its pipe and did not end"
         return told
 
-    def _until_the_end(self) -> Generator[Any, None, None]:
+    def _until_the_end(self, seconds: float) -> Generator[Any, None, None]:
         with contextlib.suppress(EOFError):
             while True:
-                yield self.next()
+                yield self.next(seconds)
 
     def kill(self) -> None:
         """``kill -9``."""

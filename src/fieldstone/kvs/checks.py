@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from fieldstone import conf
@@ -25,6 +26,10 @@ _OF_REGIONS = {"key_mangler", "proxy_list", "locking"}  # of Region.configure, b
 
 def check_regions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Whether each region can be configured."""
+    fieldstone = getattr(settings, "FIELDSTONE", {})
+    given = fieldstone.get("REGIONS", {}) if isinstance(fieldstone, Mapping) else fieldstone
+    if not isinstance(given, Mapping):
+        return list(_no_dict("REGIONS of FIELDSTONE", given))
     return [message for name, configuration in _configurations() for message in _of_region(name, configuration)]
 
 
@@ -39,17 +44,17 @@ def check_deployed_regions(app_configs: Any, **kwargs: Any) -> list[CheckMessage
 
 
 def _configurations() -> list[tuple[str, Any]]:
-    given: Any = conf.regions()
+    """None if that is not even a dict, which ``check_regions`` says."""
+    try:
+        given: Any = conf.regions()
+    except (AttributeError, TypeError, ValueError):
+        return []
     return sorted(given.items(), key=lambda item: str(item[0]))
 
 
 def _of_region(name: str, configuration: Any) -> Iterator[CheckMessage]:
     if not isinstance(configuration, Mapping):
-        yield Error(
-            f"REGIONS[{name!r}] is of type {type(configuration).__name__}, and not a dict.",
-            hint=f'Write "REGIONS": {{{name!r}: {{"BACKEND": "memory"}}}} in FIELDSTONE.',
-            id="fieldstone_kvs.E201",
-        )
+        yield from _no_dict(f"REGIONS[{name!r}]", configuration)
         return
     arguments = lowered(configuration)
     store = arguments.get("backend", "memory")
@@ -62,6 +67,14 @@ def _of_region(name: str, configuration: Any) -> Iterator[CheckMessage]:
         return
     strangers = list(_unknown(name, store, arguments))
     yield from strangers or _configured(name)
+
+
+def _no_dict(what: str, given: object) -> Iterator[CheckMessage]:
+    yield Error(
+        f"{what} is of type {type(given).__name__}, and not a dict.",
+        hint='Write FIELDSTONE = {"REGIONS": {"name": {"BACKEND": "memory"}}}.',
+        id="fieldstone_kvs.E201",
+    )
 
 
 def _is_database(store: Any) -> bool:

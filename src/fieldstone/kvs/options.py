@@ -53,17 +53,21 @@ class Options:
         return options
 
     def _check(self) -> None:
-        for name in ("ttl", "breaker_seconds", "lock_timeout", "blocking_timeout", "publish_statistics"):
+        for name in ("ttl", "breaker_seconds", "lock_timeout", "publish_statistics"):
             value = getattr(self, name)
             if value is not None and not is_duration(value):
                 raise ValueError(f"{name} is {value!r}, and should be a number of seconds above 0")
+        for name in ("lock_timeout", "blocking_timeout"):
+            value = getattr(self, name)
+            if value is not None and not (is_number(value) and 0 <= value < math.inf):
+                raise ValueError(f"{name} is {value!r}, and should be a finite number of seconds")
         for name in ("breaker_failures", "max_lock_attempts"):
             value = getattr(self, name)
             if value is not None and not is_integer(value, at_least=1):
                 raise ValueError(f"{name} is {value!r}, and should be a number, 1 or more")
         if self.fail not in ("open", "closed"):
             raise ValueError(f"fail is {self.fail!r}, and should be 'open' or 'closed'")
-        if not isinstance(self.serializer, Serializer) and self.serializer not in SERIALIZERS:
+        if not isinstance(self.serializer, Serializer) and self.serializer not in list(SERIALIZERS):
             raise ValueError(f"there is no serializer {self.serializer!r}: one of {', '.join(SERIALIZERS)}")
 
     def make_serializer(self) -> Serializer:

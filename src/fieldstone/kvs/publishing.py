@@ -90,10 +90,6 @@ class Publisher:
         self.statistics.begin_anew()
         self._begin()
 
-    def stop(self) -> None:
-        """Tell nothing from now on."""
-        self._interval = self.due = math.inf
-
     @property
     def names(self) -> list[str]:
         """Of the slots."""
@@ -124,10 +120,9 @@ class Publisher:
     def _is_turn(self) -> bool:
         """Whether it is this caller's, of all threads' and coroutines'."""
         with self._guard:
-            now = time.perf_counter()
-            if now < self.due:
+            if time.perf_counter() < self.due:
                 return False
-            self.due = now + self._interval
+            self.due = math.inf
             return True
 
     def _tell(self, runner: Runner) -> None:
@@ -136,12 +131,15 @@ class Publisher:
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
+        self.due = math.inf  # the calls that tell find it is not time
         try:
             yield
         except Exception as error:  # whatever it is: the operation that it came along with has succeeded
             if not isinstance(error, ServiceUnavailable):  # that has been counted where it was raised
                 self.statistics.failed()
             log.debug("Region %r could not tell its counts: %s: %s", self._region, type(error).__name__, error)
+        finally:
+            self.due = time.perf_counter() + self._interval
 
     def _publication(self) -> _Publication:
         """Write to the slot that is ours, or to a free one."""

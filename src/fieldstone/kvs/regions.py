@@ -23,7 +23,7 @@ class Regions(Mapping[str, Region]):
     def __getitem__(self, name: str) -> Region:
         region = self._known.get(name)
         if region is None:
-            if not name or not set(name) <= _ALLOWED:
+            if not _is_name(name):
                 raise RegionConfigurationError(name, "a region's name is letters, digits and _.- of ASCII")
             with self._guard:
                 region = self._known.setdefault(name, Region(name))
@@ -44,6 +44,10 @@ class Regions(Mapping[str, Region]):
             region = self._known.pop(name, None)
         if region is not None:
             region.close()
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name != "" and set(name) <= _ALLOWED
 
 
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")

@@ -8,6 +8,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+from django.db import connections
+
 from fieldstone.errors import LockNotHeldError, LockTimeout
 
 if TYPE_CHECKING:
@@ -51,14 +54,22 @@ class Renewal:
         self._task = None
 
     def _renew(self, stopped: threading.Event) -> None:
-        while not stopped.wait(self._interval):
-            try:
-                self._lock.renew()
-            except (LockTimeout, LockNotHeldError):
-                return
-            except Exception as error:
-                if self._is_over(error):
-                    return
+        try:
+            while not stopped.wait(self._interval) and self._is_renewed():
+                pass
+        finally:
+            if settings.configured:
+                connections.close_all()  # Django has some for each thread, and closes none when it ends
+
+    def _is_renewed(self) -> bool:
+        """Whether it is, or can still be."""
+        try:
+            self._lock.renew()
+        except (LockTimeout, LockNotHeldError):
+            return False
+        except Exception as error:
+            return not self._is_over(error)
+        return True
 
     async def _arenew(self) -> None:
         while True:

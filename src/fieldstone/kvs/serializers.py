@@ -100,11 +100,16 @@ class MessagePackSerializer(Serializer):
         stream = self._stream()
         stream.feed(b"".join(data))
         values, end = [], 0
-        for each in data:
-            values.append(stream.unpack())
-            end += len(each)
-            if stream.tell() != end:
-                raise ValueError("it is not one value of MessagePack")
+        try:
+            for each in data:
+                values.append(stream.unpack())
+                end += len(each)
+                if stream.tell() != end:
+                    raise ValueError("it is not one value of MessagePack")
+        except ValueError:
+            raise
+        except Exception as error:  # msgpack's own have no common base
+            raise ValueError(f"it is no MessagePack ({error})") from error
         return values
 
 

@@ -24,6 +24,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
+from fieldstone.kvs.fencing import Fence, Fenced
 from fieldstone.store.places import Place, Preferences, UserInfo
 from fieldstone.store.reading import Wanted
 from fieldstone.store.scan import Scanned
@@ -61,11 +62,19 @@ class AsyncCalls:
         grades: Mapping[UsageKey, Grade] | None = None,
         expected: Mapping[UsageKey, int] | None = None,
         token: UUID | None = None,
+        fence: Fence | Fenced | None = None,
         origin: str = "",
         actor: Any = None,
     ) -> Receipt:
         return await sync_to_async(self.save)(
-            learner, changes, grades=grades, expected=expected, token=token, origin=origin, actor=actor
+            learner,
+            changes,
+            grades=grades,
+            expected=expected,
+            token=token,
+            fence=fence,
+            origin=origin,
+            actor=actor,
         )
 
     async def ahistory(self: Calls, learner: Any, usage_key: UsageKey) -> list[Revision]:
@@ -90,10 +99,13 @@ class AsyncCalls:
         usage_key: UsageKey,
         *,
         revision: int,
+        fence: Fence | Fenced | None = None,
         origin: str = "restore",
         actor: Any = None,
     ) -> Receipt:
-        return await sync_to_async(self.restore)(learner, usage_key, revision=revision, origin=origin, actor=actor)
+        return await sync_to_async(self.restore)(
+            learner, usage_key, revision=revision, fence=fence, origin=origin, actor=actor
+        )
 
     async def ascan(
         self: Calls,

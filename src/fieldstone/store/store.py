@@ -11,6 +11,7 @@ from django.utils import timezone
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
 from fieldstone.errors import InvalidLearnerError, InvalidPlaceError, InvalidTokenError
+from fieldstone.kvs.fencing import Fence, Fenced, fence_of
 from fieldstone.store.asynchronous import AsyncCalls
 from fieldstone.store.engines.base import Write
 from fieldstone.store.history import History, changes_between
@@ -74,6 +75,7 @@ class Store(AsyncCalls):
         grades: Mapping[UsageKey, Grade] | None = None,
         expected: Mapping[UsageKey, int] | None = None,
         token: UUID | None = None,
+        fence: Fence | Fenced | None = None,
         origin: str = "",
         actor: Any = None,
     ) -> Receipt:
@@ -94,13 +96,20 @@ class Store(AsyncCalls):
         ``user_state``, so a save that has none is written again, with the same values, and so is one whose
         revisions are no longer kept. Where history is on an alias of its own, that alias is asked too.
 
+        ``fence``, a lock of a region or its ``Fence``, lets the database refuse a save under a lock that another
+        has held since and saved under: ``StaleFenceError``, and nothing is written. A lock that is not held, or is
+        past its timeout, raises what ``KeyValueStoreLock.check`` does. It takes one statement more, and the app
+        ``fieldstone.kvs``.
+
         Fields of ``Summary`` alone are nobody's: for those the learner may be ``None``.
 
         Raises ``InvalidLearnerError``, ``InvalidPlaceError``, ``InvalidValueError`` or ``InvalidTokenError``
         before anything is written.
         """
         plan = Plan.of(changes, grades or {})
-        return self.save_plan(learner, plan, expected=expected, token=token, origin=origin, actor=actor)
+        return self.save_plan(
+            learner, plan, expected=expected, token=token, fence=fence, origin=origin, actor=actor
+        )
 
     def save_plan(
         self,
@@ -109,6 +118,7 @@ class Store(AsyncCalls):
         *,
         expected: Mapping[UsageKey, int] | None = None,
         token: UUID | None = None,
+        fence: Fence | Fenced | None = None,
         origin: str = "",
         actor: Any = None,
     ) -> Receipt:
@@ -118,11 +128,12 @@ class Store(AsyncCalls):
         write = Write(learner_id, self._clock(), actor_id, origin[:ORIGIN_LENGTH], token)
         _check_expected(expected or {}, plan)
         _check_form(token)
+        given = None if fence is None else fence_of(fence)
         if not plan:
             return Receipt(States(), write.at)
         home = home_for_writing(self._using)
         try:
-            receipt = written(plan, write, expected or {}, home)
+            receipt = written(plan, write, expected or {}, home, given)
         except RepeatedError:
             reader = Reader(home.states)
             wanted = Wanted(usages={text: plan.keys[text] for text in plan.states})
@@ -200,13 +211,20 @@ class Store(AsyncCalls):
         raise TypeError("at() takes either a revision or a moment.")
 
     def restore(
-        self, learner: Any, usage_key: UsageKey, *, revision: int, origin: str = "restore", actor: Any = None
+        self,
+        learner: Any,
+        usage_key: UsageKey,
+        *,
+        revision: int,
+        fence: Fence | Fenced | None = None,
+        origin: str = "restore",
+        actor: Any = None,
     ) -> Receipt:
         """Make the state what it was at a revision, by a new revision: nothing of the history is lost.
 
         Writes nothing when it is so already.
 
-        Raises what ``at`` does; ``ConflictError`` when somebody saves meanwhile.
+        Raises what ``at`` does; ``ConflictError`` when somebody saves meanwhile; with a ``fence`` as ``save``.
         """
         home = home_for_writing(self._using)
         wanted = History(home).at_revision(_learner_id(learner), usage_key, revision)
@@ -216,7 +234,13 @@ class Store(AsyncCalls):
         grades = {usage_key: had} if had != has else {}
         expected = {usage_key: current.revision or 0} if changes or grades else {}
         return Store(home.states, clock=self._clock).save(
-            learner, {usage_key: changes}, grades=grades, expected=expected, origin=origin, actor=actor
+            learner,
+            {usage_key: changes},
+            grades=grades,
+            expected=expected,
+            fence=fence,
+            origin=origin,
+            actor=actor,
         )
 
 

@@ -12,6 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import ConflictError
+from fieldstone.kvs.fencing import Fence, check_fence
 from fieldstone.store.engines import engine_of
 from fieldstone.store.engines.base import Write
 from fieldstone.store.history import History
@@ -30,7 +31,9 @@ class RepeatedError(Exception):
     """The save had been written before."""
 
 
-def written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: Home) -> Receipt:
+def written(
+    plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: Home, fence: Fence | None = None
+) -> Receipt:
     """Write it all, or raise; ``RepeatedError`` for a save that was there already."""
     connection = connections[home.states]
     tries_left = 0 if connection.in_atomic_block or not connection.get_autocommit() else TRIES - 1
@@ -39,7 +42,9 @@ def written(plan: Plan, write: Write, expected: Mapping[UsageKey, int], home: Ho
             # Keys are facts, good whether the save succeeds or not: interned first, in a transaction of their own,
             # they hold no lock while the save runs and are known to the process at once.
             ids = {} if connection.in_atomic_block else intern_usages(plan.keys, home.states)
-            with _whole(plan, connection, expected or write.token), connection.cursor() as cursor:
+            with _whole(plan, connection, expected or write.token or fence), connection.cursor() as cursor:
+                if fence:  # first: a later holder of its lock waits until this save is committed
+                    check_fence(fence, home.states)
                 ids = ids or intern_usages(plan.keys, home.states)
                 receipt = Receipt(_write(cursor, plan, write, connection, ids), write.at)
                 _check_token(write, plan, receipt.states, home, ids)

@@ -132,6 +132,19 @@ def test_who_comes_too_late_does_not_release_the_next_holder_s_lock(caplog):
     assert "its 10 s were over" in caplog.text
 
 
+def test_who_comes_in_time_releases_its_own_though_an_earlier_holder_is_late():
+    region, now = memory(lock_timeout=10), 0.0
+    region.backend.backend._clock = lambda: now
+    mutex = region.backend.get_mutex("a")
+    assert mutex.acquire()
+    now = 11.0
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(mutex.acquire, False).result()
+        assert thread.submit(mutex.release).result() is True
+    assert not mutex.locked()
+    assert mutex.release() is False
+
+
 def test_a_mutex_can_be_released_by_another_thread_as_asynchronous_creators_do():
     mutex = memory().backend.get_mutex("a")
     assert mutex.acquire()

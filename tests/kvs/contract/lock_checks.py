@@ -1,7 +1,8 @@
 """What any lock has to do, as functions of something that makes locks: ours, or other people's.
 
-``locks(key, timeout=, blocking_timeout=)`` gives a ``KeyValueStoreLock``. Each check raises ``AssertionError``, or what
-it did not expect; ``test_locks.py`` runs them on every backend, ``test_foreign_mutex.py`` on one that must fail.
+``locks(key, timeout=, blocking_timeout=)`` gives a ``KeyValueStoreLock``. Each check raises ``AssertionError``, or
+what it did not expect. ``test_locks.py`` runs them on every backend, ``test_foreign_mutex.py`` on one that must
+fail.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def authorises_nothing_before_and_after_it_is_held(locks: Locks) -> None:
         lock.check("key")
     with lock:
         lock.check("key")
-        with pytest.raises(ValueError, match="another|other"):
+        with pytest.raises(ValueError, match="other"):
             lock.check("other")
     with pytest.raises(LockNotHeldError):
         lock.check("key")
@@ -178,14 +179,14 @@ def keeps_threads_apart(locks: Locks) -> None:
     inside: list[int] = []
 
     def work(number: int) -> int:
-        for turn in range(5):
+        for _ in range(5):
             with locks("key", blocking_timeout=PATIENCE):
                 inside.append(number)
                 assert inside == [number], "two were inside at once"
                 inside.remove(number)
-        return turn
+        return number
 
-    assert in_threads(6, work) == [4] * 6
+    assert in_threads(6, work) == list(range(6))
 
 
 CHECKS: list[Callable[[Locks], None]] = [

@@ -155,7 +155,9 @@ def test_none_is_created_once(region):
     assert calls == [1]
 
 
-@pytest.mark.parametrize("times", [{"stale": -1}, {"stale": True}, {"timeout": 0}, {"wait": -1}, {"ttl": 0}], ids=repr)
+@pytest.mark.parametrize(
+    "times", [{"stale": -1}, {"stale": True}, {"timeout": 0}, {"wait": -1}, {"ttl": 0}], ids=repr
+)
 def test_times_that_are_none_are_refused(region, times):
     with pytest.raises(ValueError):
         region.get_or_create("key", lambda: 1, **times)

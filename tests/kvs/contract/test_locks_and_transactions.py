@@ -78,7 +78,7 @@ def test_a_lock_is_released_when_the_savepoint_is_rolled_back(memory, alias):
 @each(DATABASES)
 def test_a_lock_is_released_when_the_connection_is_lost(memory, alias):
     connection = connections[alias]
-    with pytest.raises(Exception), transaction.atomic(using=alias), memory.lock("key") as lock:  # noqa: B017, PT011
+    with pytest.raises(Exception), transaction.atomic(using=alias), memory.lock("key") as lock:  # noqa: B017
         lock.release_after_commit(using=alias)
         connection.connection.close()
         with connection.cursor() as cursor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from fieldstone.errors import LockNotHeldError, LockTimeout, UnexpectedError, WrongLockError
 from tests.kvs.contract.lock_checks import LONG, PATIENCE
@@ -40,7 +41,7 @@ def test_what_a_coroutine_may_do_with_a_lock_is_what_a_function_may(region, run,
             with pytest.raises(UnexpectedError):
                 await region.lock("key", blocking_timeout=0.05).aacquire()
             with pytest.raises(UnexpectedError):
-                await asyncio.to_thread(region.lock("key", blocking_timeout=0).acquire)
+                await sync_to_async(region.lock("key", blocking_timeout=0).acquire)()
         for call in (region.aset("key", 2, lock), region.adelete("key", lock), lock.arelease(), lock.arenew()):
             with pytest.raises(LockNotHeldError):
                 await call
@@ -86,16 +87,18 @@ def test_a_cancelled_waiter_leaves_nothing_behind(region, run):
 
 
 def test_a_waiter_cancelled_while_it_is_granted_the_lock_leaves_it_free(region, run):
+    """At each of many moments from before its call to after it."""
+
     async def use():
-        for steps in range(0, 15, 2):
-            waiting = asyncio.create_task(region.lock("key", timeout=LONG, blocking_timeout=PATIENCE).aacquire())
-            for _ in range(steps):
-                await asyncio.sleep(0.0003)
+        for step in range(40):
+            lock = region.lock(f"key{step}", timeout=LONG, blocking_timeout=PATIENCE)
+            waiting = asyncio.create_task(lock.aacquire())
+            await asyncio.sleep(0.0002 * step)
             waiting.cancel()
-            (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
-            if not isinstance(outcome, BaseException):
-                await outcome.arelease()
-            await (await region.lock("key", timeout=LONG, blocking_timeout=1).aacquire()).arelease()
+            await asyncio.gather(waiting, return_exceptions=True)
+            if lock.active:  # it was sooner
+                await lock.arelease()
+            await (await region.lock(f"key{step}", timeout=LONG, blocking_timeout=1).aacquire()).arelease()
 
     run(use())
 
@@ -140,7 +143,7 @@ def test_the_holder_is_told_once_when_a_renewed_lock_is_taken_away(region, run, 
     async def use():
         lock = region.lock("key", timeout=brief * 2, renew=True, on_lost=lost.append)
         await lock.aacquire()
-        await asyncio.to_thread(forget_all)
+        await sync_to_async(forget_all)()
         while not lost:
             await asyncio.sleep(0.01)
         with pytest.raises(LockTimeout):

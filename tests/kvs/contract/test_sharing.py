@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import chain
 
 from tests.kvs.workers import Background, in_threads
 
@@ -15,14 +16,16 @@ def test_threads_that_do_everything_at_once_read_only_what_was_written(region):
         for turn in range(40):
             key = draw.choice(keys)
             region.set(key, [key, number, turn])
-            read += [(asked, found) for asked, found in zip(keys, region.get_multi(keys, None), strict=True) if found]
+            read += [
+                (asked, found) for asked, found in zip(keys, region.get_multi(keys, None), strict=True) if found
+            ]
             if turn % 7 == 0:
                 region.delete(key, missing_ok=True)
             if turn % 5 == 0:
                 region.set_multi({key: [key, number, turn] for key in keys})
         return read
 
-    read = sum(in_threads(8, work), [])
+    read = list(chain.from_iterable(in_threads(8, work)))
     assert read
     assert all(found[0] == asked and found[1] in range(8) and found[2] in range(40) for asked, found in read)
 

@@ -15,7 +15,7 @@ from fieldstone.kvs import Region
 KEYS = st.sampled_from(["a", "b", "c", "a:b"])
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 ZONES = st.integers(-12, 14).map(lambda hours: timezone(timedelta(hours=hours)))
-MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=ZONES | st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=ZONES | st.just(UTC))
 PLAIN = (
     st.none() | st.booleans() | st.integers() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False)
     | TEXT | st.binary(max_size=8) | MOMENTS

@@ -62,7 +62,12 @@ def test_configuring_twice_is_an_error_and_changes_nothing(name):
 
 def test_an_unconfigured_region_says_what_to_do(name):
     region = get_key_value_store(name)
-    calls = (lambda: region.get("a"), lambda: region.set("a", 1), lambda: region.lock("a"), lambda: region.abilities)
+    calls = (
+        lambda: region.get("a"),
+        lambda: region.set("a", 1),
+        lambda: region.lock("a"),
+        lambda: region.abilities,
+    )
     for call in calls:
         with pytest.raises(NotConfiguredError, match="configure"):
             call()
@@ -73,7 +78,9 @@ def test_an_unconfigured_region_says_what_to_do(name):
 def test_settings_configure_a_region_when_it_is_first_used(configured_by):
     region = configured_by(BACKEND="memory", TTL=60, LOCKING=False, MAX_BYTES=1000)
     assert not region.is_configured
-    found = in_threads(8, lambda number: (region.set(f"{number}", number), region.backend, region.lock("key").enabled))
+    found = in_threads(
+        8, lambda number: (region.set(f"{number}", number), region.backend, region.lock("key").enabled)
+    )
     assert {enabled for _, _, enabled in found} == {False}
     assert len({id(backend) for _, backend, _ in found}) == 1
     assert region.abilities.max_value_bytes == 1000
@@ -84,7 +91,7 @@ def test_settings_configure_a_region_when_it_is_first_used(configured_by):
 def test_what_is_wrong_in_the_settings_is_told_at_each_use(configured_by, configuration):
     region = configured_by(**configuration)
     for _ in range(2):
-        with pytest.raises(RegionConfigurationError, match="memroy|tll"):
+        with pytest.raises(RegionConfigurationError, match=r"memroy|tll"):
             region.get("key")
 
 
@@ -149,7 +156,9 @@ def test_a_mangler_that_is_none_is_a_type_error_at_once(name, key_mangler):
     assert region.configure("memory").is_configured
 
 
-@pytest.mark.parametrize("proxies", [[5], [object], [dict], "tests.kvs.proxies.Passing", 5, [Passing, None]], ids=repr)
+@pytest.mark.parametrize(
+    "proxies", [[5], [object], [dict], "tests.kvs.proxies.Passing", 5, [Passing, None]], ids=repr
+)
 def test_proxies_that_are_none_are_a_type_error_at_once(name, proxies):
     region = Region(name)
     with pytest.raises((TypeError, RegionConfigurationError)):
@@ -159,7 +168,11 @@ def test_proxies_that_are_none_are_a_type_error_at_once(name, proxies):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"key_mangler": "no.such.mangler"}, {"proxy_list": ["no.such.Proxy"]}, {"proxy_list": ["tests.kvs.proxies.No"]}],
+    [
+        {"key_mangler": "no.such.mangler"},
+        {"proxy_list": ["no.such.Proxy"]},
+        {"proxy_list": ["tests.kvs.proxies.No"]},
+    ],
     ids=repr,
 )
 def test_paths_that_lead_nowhere_are_told(name, wrong):
@@ -169,7 +182,9 @@ def test_paths_that_lead_nowhere_are_told(name, wrong):
     assert region.configure("memory").is_configured
 
 
-@pytest.mark.parametrize("store", ["memory", "openstack.kvs.Memory", MemoryBackend, f"{MemoryBackend.__module__}.MemoryBackend"])
+@pytest.mark.parametrize(
+    "store", ["memory", "openstack.kvs.Memory", MemoryBackend, f"{MemoryBackend.__module__}.MemoryBackend"]
+)
 def test_a_backend_goes_by_its_name_an_older_name_its_class_or_its_path(name, store):
     assert isinstance(Region(name).configure(store).backend, MemoryBackend)
 
@@ -192,7 +207,7 @@ class Ours(MemoryBackend):
 
 
 def test_an_unknown_option_is_told_with_those_that_there_are(name):
-    with pytest.raises(RegionConfigurationError, match="Options.*max_bytes"):
+    with pytest.raises(RegionConfigurationError, match=r"Options.*max_bytes"):
         Region(name).configure("memory", maxbytes=1)
 
 

@@ -11,7 +11,7 @@ import pytest
 from fieldstone.errors import FieldstoneError, RegionConfigurationError
 from fieldstone.kvs import Region
 
-SECRET = "s3cret-Pa55"  # noqa: S105
+SECRET = "s3cret-Pa55"
 FREE_PORT = 1  # nobody listens there
 
 
@@ -32,7 +32,9 @@ def shown(region, *errors):
     texts = [repr(region)]
     if region.is_configured:
         runner = region._runner()
-        texts += [repr(thing) for thing in (region.backend, runner, region.abilities, region._operations().options)]
+        texts += [
+            repr(thing) for thing in (region.backend, runner, region.abilities, region._operations().options)
+        ]
         texts += [repr(value) for value in vars(region.backend).values()]
         texts.append(region.backend.address)
     for error in errors:
@@ -47,7 +49,12 @@ def shown(region, *errors):
         {"url": f"redis://someone:{SECRET}@127.0.0.1:{FREE_PORT}/0"},
         {"url": f"rediss://:{SECRET}@127.0.0.1:{FREE_PORT}/0"},
         {"url": f"redis://127.0.0.1:{FREE_PORT}/0", "password": SECRET},
-        {"sentinels": [f"127.0.0.1:{FREE_PORT}"], "service_name": "s", "password": SECRET, "sentinel_password": SECRET},
+        {
+            "sentinels": [f"127.0.0.1:{FREE_PORT}"],
+            "service_name": "s",
+            "password": SECRET,
+            "sentinel_password": SECRET,
+        },
         {"cluster_nodes": [f"127.0.0.1:{FREE_PORT}"], "username": "someone", "password": SECRET},
     ],
     ids=["url", "tls", "option", "sentinel", "cluster"],

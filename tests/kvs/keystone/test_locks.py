@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from dogpile.cache.util import sha1_mangle_key
 
 from fieldstone.errors import LockNotAcquiredError, LockNotHeldError, NotFound, WrongLockError
 from fieldstone.kvs.keystone import core
+from fieldstone.kvs.keystone.locking import NEVER
 
 from . import others
 
@@ -204,6 +206,41 @@ def test_a_memcached_client_s_lock_that_another_took_over_is_left_to_it(new_stor
     assert locks[name][0] == "another's token"
 
 
+def test_a_memcached_client_s_lock_that_is_over_is_left_to_the_next_holder(new_store):
+    store = new_store()
+    store.configure("openstack.kvs.Memcached", memcached_backend="Driver")  # its client cannot tell the owner
+    locks, mutex = store._region.backend.driver.client.locks, store._mutex("a")
+    assert mutex.acquire()
+    until = store._region.backend._locks._until
+    until.update(dict.fromkeys(until, time.monotonic()))
+    assert mutex.release() is False
+    assert len(locks) == 1
+
+
+def test_a_mutex_of_others_that_excludes_by_being_one_object_excludes(new_store):
+    class Plain:
+        def __init__(self):
+            self._lock = threading.Lock()
+            self.acquire, self.release = self._lock.acquire, self._lock.release
+
+    store = new_store()
+    store.configure("openstack.kvs.Mangling", blocking_timeout=0.05)
+    store._region.backend.get_mutex = lambda key: Plain()
+    with store.get_lock("a"):
+        assert not elsewhere(taken, store, "a")
+        assert elsewhere(taken, store, "b")
+    assert elsewhere(taken, store, "a")
+
+
+@pytest.mark.parametrize(("timeout", "held"), [(5, 6.0), (0, NEVER)])
+def test_the_server_keeps_a_lock_a_second_longer_than_its_holder_takes_it_to_be_valid(new_store, timeout, held):
+    store = new_store()
+    store.configure("openstack.kvs.Memory", lock_timeout=timeout)
+    assert store.get_lock("a").lock_timeout == timeout
+    assert store._region.backend.lock_times.held == held
+    assert held <= store._mutex("a").mutex.timeout <= held + 1
+
+
 def test_the_keys_of_locks_are_mangled_as_keys_are(new_store):
     store = new_store()
     store.configure("openstack.kvs.Mangling", key_mangler=sha1_mangle_key)
@@ -259,6 +296,29 @@ def test_a_thread_that_asks_again_for_what_it_holds_is_told_at_once(new_store, b
         assert lock.active
         with store.get_lock("b"):  # another key is another lock
             pass
+
+
+def test_coroutines_wait_for_each_other_though_they_share_threads(store):
+    async def use():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        first, second = store.get_lock("a"), store.get_lock("a")
+        await first.aacquire()
+        waiting = asyncio.create_task(second.aacquire())
+        await asyncio.sleep(0)  # it begins, in the thread that has just acquired the first
+        assert not waiting.done()
+        await first.arelease()
+        await waiting
+        assert second.active
+        await second.arelease()
+
+    asyncio.run(use())
+
+
+def test_a_fence_names_its_lock_with_the_region(store):
+    with store.get_lock("a") as lock:
+        fence = lock.as_fence()
+    assert fence.name == f"{store._region.name}!{sha1_mangle_key('a')}"
+    assert fence.token == lock.fence
 
 
 def test_locks_that_are_disabled_let_a_thread_in_again(new_store):

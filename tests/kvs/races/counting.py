@@ -25,7 +25,7 @@ from fieldstone.kvs.fencing import check_fence
 
 COUNTER, DONE = "races_counter", "races_done"
 LOCK_SECONDS = 1.0
-PATIENCE = 300.0
+PATIENCE = 900.0  # seconds that the whole of a full run may take
 
 
 class Ledger:

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from tests.kvs.backends import MEMORY, SHARED, each
-from tests.kvs.races.counting import Journal, Ledger, count, sleep_past_the_timeout
+from tests.kvs.races.counting import PATIENCE, Journal, Ledger, count, sleep_past_the_timeout
 from tests.kvs.workers import Event, in_threads
 
 BESIDE = "postgresql" if "postgresql" in settings.DATABASES else "default"
@@ -71,9 +71,9 @@ def test_the_counter_is_exact_though_holders_are_killed_and_sleep(region, ledger
                 running[name] = start(name)
                 kills += 1
     for worker in running.values():
-        assert worker.rest() == ["finished"]
+        assert worker.rest(PATIENCE) == ["finished"]
     over.set()
-    assert sleeper.rest() == ["finished"]
+    assert sleeper.rest(PATIENCE) == ["finished"]
     assert kills == KILLS, "they were done before they could be killed"
     check(ledger, journal, kills)
 

@@ -293,6 +293,22 @@ def test_a_cancelled_coroutine_leaves_neither_a_lock_nor_a_place_in_the_queue(ba
     assert backend.locked(name) is False
 
 
+def test_a_coroutine_hears_that_it_is_cancelled_whatever_it_does_just_then(backend, name, lock):
+    async def main():
+        backend.acquire(name, "holder", LONG, 0)
+        for steps in range(30):
+            task = asyncio.create_task(backend.acall("acquire", name, "waiter", LONG, LONG))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert lock.has_no_traces("waiter")
+        await backend.aclose()
+
+    in_loop(main())
+
+
 def test_a_coroutine_cancelled_while_it_is_given_the_lock_does_not_keep_it(backend, name, lock):
     async def main():
         outcomes = set()

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 from dogpile.cache import make_region, register_backend
 from dogpile.cache.api import NO_VALUE
 from dogpile.cache.exception import PluginNotFound
 from dogpile.cache.region import CacheRegion
 from dogpile.cache.util import sha1_mangle_key
-from dogpile.util import NameRegistry
 
 from fieldstone import conf
 from fieldstone.errors import (
@@ -68,7 +68,7 @@ class KeyValueStore:
         self._is_half_way = False
         self._backend_mangler: Callable[[str], str] | None = None
         self._copied: Callable[[Any], Any] = copy.deepcopy
-        self._mutexes = NameRegistry(self._create_mutex)
+        self._mutexes: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._holders: dict[str, Any] = {}
         self._local = MemoryBackend(self._name)  # whose locks stand in for those of backends that have none
 
@@ -208,9 +208,9 @@ class KeyValueStore:
         """The backend's mutex by the mangled key; each call is another owner's."""
         region = self._configured()
         name = region.key_mangler(self._checked(key)) if region.key_mangler else self._checked(key)
-        return StoreMutex(key, name, self._mutexes.get(name), self._holders, self._lock_times)
+        return StoreMutex(key, f"{self._name}!{name}", self._mutex_by_name(name), self._holders, self._lock_times)
 
-    def _create_mutex(self, name: str) -> Any:
+    def _mutex_by_name(self, name: str) -> Any:
         times = self._lock_times
         # The server keeps a lock for a while longer than its holder takes it to be valid.
         lasting = {"timeout": times.held + LOCK_WINDOW, "blocking_timeout": times.waited}
@@ -219,7 +219,9 @@ class KeyValueStore:
             return BackendMutex(self._local, name, **lasting)
         if isinstance(mutex, BackendMutex):
             vars(mutex).update(lasting)  # a subclass of a backend may not have looked at its arguments
-        return mutex
+            return mutex
+        with _guard:  # a mutex of others may know its holder only by being the same object for all threads
+            return self._mutexes.setdefault(name, mutex)
 
     @contextmanager
     def _action_with_lock(self, key: str, lock: KeyValueStoreLock | None = None) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -44,7 +45,7 @@ class LockTimes:
 
 
 class _Holder(NamedTuple):
-    thread: threading.Thread
+    thread: threading.Thread | None  # none for coroutines, which change theirs
     until: float  # by time.monotonic()
 
 
@@ -77,11 +78,11 @@ class StoreMutex(CacheMutex):
                 f"This thread holds the lock of key {self.key!r} already, and would wait for itself. Give that"
                 " lock to set() and delete()."
             )
-        if not self._take(wait):
-            return False
-        self._holder = _Holder(threading.current_thread(), time.monotonic() + self._times.held)
-        self._holders[self.name] = self._holder
-        return True
+        return self._have(wait, threading.current_thread())
+
+    async def aacquire(self, wait: bool = True) -> bool:
+        """``acquire`` for a coroutine, which may wait for itself, but not without end."""
+        return await asyncio.to_thread(self._have, wait, None)
 
     def release(self) -> Any:
         """``False`` when it was not held any more, or never: nothing is released then."""
@@ -111,6 +112,13 @@ class StoreMutex(CacheMutex):
         return (
             holder is not None and holder.thread is threading.current_thread() and holder.until > time.monotonic()
         )
+
+    def _have(self, wait: bool, thread: threading.Thread | None) -> bool:
+        if not self._take(wait):
+            return False
+        self._holder = _Holder(thread, time.monotonic() + self._times.held)
+        self._holders[self.name] = self._holder
+        return True
 
     def _take(self, wait: bool) -> bool:
         began = time.monotonic()

@@ -59,17 +59,16 @@ class Report:
 
 def report(name: str) -> Report:
     """Asks the server; raises nothing for what is wrong with it."""
-    region = regions[name]
     try:
+        region = regions[name]
         backend = region.backend
     except (FieldstoneError, TypeError, ImportError) as error:
         step = "Correct it in REGIONS of FIELDSTONE; manage.py check says more."
         return Report(region=name, state=MISCONFIGURED, reason=f"{_sentence(error)} {step}")
     publisher = region._runner().publisher
-    publisher.stop()  # whoever looks is not one of those who are looked at
     asked = Report(region=name, state=ANSWERS, backend=backend.kind, address=backend.address)
     try:
-        # Past the region's circuit breaker, whose answer would be its own; and its counts stay as they are.
+        # Past the region: its circuit breaker would answer for it, and whoever looks would be seen as a process.
         told = publisher.read(backend.get_many(publisher.names)) if publisher.is_able else []
         milliseconds = _measured(region, backend)
         server = backend.server_statistics()

@@ -77,8 +77,8 @@ class LockRows:
             return _Lease(self, database, fitted(name), token, timeout)
         if not database.connection.in_atomic_block:
             raise TransactionManagementError(
-                f"Locks on {database.using!r} belong to transaction.atomic(), or to no transaction: this connection"
-                " has autocommit switched off. Use transaction.atomic() instead."
+                f"Locks on {database.using!r} belong to transaction.atomic() or to no transaction, and this"
+                " connection has autocommit switched off. Use transaction.atomic() instead."
             )
         return _InTransaction(self, database, fitted(name), token)
 

@@ -34,7 +34,8 @@ class RedisBackend(LockOperations):
     (``noeviction``) says ``durable=True``, which changes nothing but ``abilities``. Where a server may
     evict entries, it may evict locks too.
 
-    Timeouts are seconds. Nothing is tried twice: whether a write arrived is not known after an error.
+    Timeouts are seconds. Nothing is tried twice: whether a write arrived is not known after an error. Who waits for a
+    lock takes one of ``max_connections``, of which there is no end by default.
     """
 
     kind = "Redis"
@@ -125,11 +126,14 @@ class RedisBackend(LockOperations):
 
     @operation
     def set_many(self, entries: Mapping[str, bytes], ttl: float | None) -> Steps[None]:
-        commands = [(name, _set(name, entry, ttl)) for name, entry in entries.items()]
-        if commands and not self._is_cluster:
-            commands = [("", ("MULTI",)), *commands, ("", ("EXEC",))]
-        if commands:
+        if not entries:
+            return
+        if self._is_cluster:
+            commands = [(name, _set(name, entry, ttl)) for name, entry in entries.items()]
             yield from self.router.send_each(commands, write=True)
+        else:
+            arguments = (len(entries), *entries, *entries.values(), _milliseconds(ttl) or "")
+            yield from self.router.send("", [("EVALSHA", scripts.SET_MANY.digest, *arguments)], write=True)
 
     @operation
     def delete(self, name: str) -> Steps[bool]:
@@ -180,7 +184,7 @@ class RedisBackend(LockOperations):
     def scan(
         self, prefix: str, cursor: tuple[list[Place | None], int] | None, count: int
     ) -> Steps[tuple[list[str], Any]]:
-        """A cursor is the servers that are still to be looked at, and where the first of them stands.
+        """A cursor is the servers that are still to be looked at, and how far one is in the first of them.
 
         When another server takes the place of one meanwhile, names may be left out.
         """

@@ -101,9 +101,13 @@ class AsyncLinks:
 
     async def exchange(self, where: Place | None, commands: Sequence[Command]) -> list[Any]:
         pool = self._pools.get(where) or self._pools.setdefault(where, self._new_pool(where))
+        cancellations = _cancellations()
         connection = await pool.get_connection()
         try:
             await connection.send_packed_command(_packed(connection, commands))
+            if _cancellations() > cancellations:
+                # Sending uses asyncio.wait_for, which before Python 3.12 drops a cancellation at its very end.
+                raise asyncio.CancelledError
             replies: list[Any] = []
             for _ in commands:
                 try:
@@ -166,6 +170,11 @@ def _packed(connection: Any, commands: Sequence[Command]) -> Any:
     if len(commands) == 1:
         return connection.pack_command(*commands[0])
     return connection.pack_commands(commands)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
 
 
 def _asynchronous(options: dict[str, Any]) -> dict[str, Any]:

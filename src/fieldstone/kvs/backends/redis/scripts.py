@@ -20,6 +20,16 @@ class Script:
 
 BY_DIGEST: dict[object, Script] = {}
 
+# MULTI would do as well, but for a reply to each command, which cost the client more than setting the entries.
+SET_MANY = Script("""
+local count, ttl = #KEYS, ARGV[#ARGV]
+for index = 1, count do
+  if ttl == '' then redis.call('SET', KEYS[index], ARGV[index])
+  else redis.call('SET', KEYS[index], ARGV[index], 'PX', ttl) end
+end
+return count
+""")
+
 # ``entries.py`` says where the version and the digits are. Redis counts in the key itself, in 64 bits, which Lua's
 # numbers have not; nobody sees the key meanwhile, and replicas and the append-only file get all of it or nothing.
 INCR = Script("""

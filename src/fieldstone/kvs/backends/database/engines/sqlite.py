@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,7 @@ _BUSY_WITH_A_NEWER_STATE = 517
 
 class SQLite(Engine):
     now = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS integer)"
-    microseconds = f"{now} * 1000"
+    microseconds = "%s"  # by this machine's clock, as `now` is, which shows no more than milliseconds
 
     # Written first, so that what is read is the newest: a transaction that begins by reading may not write once
     # another has written. Not by RETURNING: in this table SQLite 3.40 takes `expires IS NULL` for false there.
@@ -46,7 +47,7 @@ class SQLite(Engine):
                 f" SELECT %s, %s, {expires}, {self.microseconds} WHERE NOT {self.queued}"
                 " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires,"
                 f" fence = max(held.fence + 1, excluded.fence) WHERE held.expires <= {self.now} RETURNING fence",
-                [asked.name, asked.owner, asked.name, asked.before],
+                [asked.name, asked.owner, time.time_ns() // 1000, asked.name, asked.before],
             )
             rows = cursor.fetchall()
         except OperationalError as error:
