@@ -117,7 +117,7 @@ class LockNotAcquiredError(UnexpectedError):
         self.waited = waited
 
 
-class LockTimeout(FieldstoneError):
+class LockTimeout(UnexpectedError):
     """A lock was used after its timeout: another may hold it by now. Nothing has been written."""
 
     def __init__(self, target: str, timeout: float | None = None) -> None:

@@ -42,4 +42,8 @@ def _release(lock: KeyValueStoreLock) -> None:
         if lock.active:
             lock.release()
     except FieldstoneError as error:  # the transaction has ended, and its caller is not to hear that it has failed
-        log.warning("%s It was to be released after a transaction.", error)
+        log.warning(
+            "A lock of region %r could not be released after its transaction: %s",
+            lock.region,
+            type(error).__name__,
+        )

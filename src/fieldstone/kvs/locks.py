@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -40,53 +41,87 @@ class Mutex(Protocol):
     def release(self) -> Any: ...
 
 
+class Caller(Protocol):
+    """Makes calls of a backend, and tells its errors as ours."""
+
+    region: str
+
+    def call(self, method: str, *args: Any) -> Any: ...
+    async def acall(self, method: str, *args: Any) -> Any: ...
+
+
 class OwnedMutex:
     """A lock of a backend. Each acquisition is of an owner of its own."""
 
-    def __init__(
-        self,
-        call: Callable[..., Any],
-        acall: Callable[..., Awaitable[Any]],
-        name: str,
-        timeout: float,
-        blocking_timeout: float,
-    ) -> None:
+    def __init__(self, caller: Caller, name: str, timeout: float, blocking_timeout: float) -> None:
         self.name = name
+        self.region = caller.region
         self.timeout = timeout
         self.blocking_timeout = blocking_timeout
         self.fence: int | None = None
         self._owner = ""
-        self._call, self._acall = call, acall
+        self._caller = caller
 
     def acquire(self, wait: bool = True) -> bool:
-        return self._take(self._call("acquire", *self._asked(wait)))
+        """Raises ``UnexpectedError`` at once if this very thread holds it: it would wait for itself."""
+        holding = threading.get_ident(), self._caller, self.name
+        if _held_until.get(holding, 0.0) > time.monotonic():
+            raise UnexpectedError(
+                f"This thread holds the lock of region {self.region!r} that it asks for. Use the one that it has."
+            )
+        owner = os.urandom(16).hex()
+        began = time.monotonic()
+        if not self._take(owner, self._caller.call("acquire", *self._asked(owner, wait))):
+            return False
+        self._holding = holding
+        _held_until[holding] = began + self.timeout
+        return True
 
     def release(self) -> bool:
-        return bool(self._call("release", self.name, self._owner))
+        self._forget()
+        return bool(self._caller.call("release", self.name, self._owner))
 
     def renew(self) -> bool:
-        return bool(self._call("renew", self.name, self._owner, self.timeout))
+        began = time.monotonic()
+        is_renewed = bool(self._caller.call("renew", self.name, self._owner, self.timeout))
+        if is_renewed and self._holding in _held_until:
+            _held_until[self._holding] = began + self.timeout
+        return is_renewed
 
     def locked(self) -> bool:
         """Whether anybody holds it."""
-        return bool(self._call("locked", self.name))
+        return bool(self._caller.call("locked", self.name))
 
     async def aacquire(self, wait: bool = True) -> bool:
-        return self._take(await self._acall("acquire", *self._asked(wait)))
+        owner = os.urandom(16).hex()
+        return self._take(owner, await self._caller.acall("acquire", *self._asked(owner, wait)))
 
     async def arelease(self) -> bool:
-        return bool(await self._acall("release", self.name, self._owner))
+        self._forget()
+        return bool(await self._caller.acall("release", self.name, self._owner))
 
     async def arenew(self) -> bool:
-        return bool(await self._acall("renew", self.name, self._owner, self.timeout))
+        return bool(await self._caller.acall("renew", self.name, self._owner, self.timeout))
 
-    def _asked(self, wait: bool) -> tuple[str, str, float, float]:
-        self._owner = os.urandom(16).hex()
-        return self.name, self._owner, self.timeout, self.blocking_timeout if wait else 0.0
+    def _asked(self, owner: str, wait: bool) -> tuple[str, str, float, float]:
+        return self.name, owner, self.timeout, self.blocking_timeout if wait else 0.0
 
-    def _take(self, fence: int | None) -> bool:
-        self.fence = fence
-        return fence is not None
+    def _take(self, owner: str, fence: int | None) -> bool:
+        if fence is None:
+            return False
+        self._owner, self.fence = owner, fence
+        return True
+
+    def _forget(self) -> None:
+        _held_until.pop(self._holding, None)
+
+    _holding: tuple[int, Caller, str] | None = None
+
+
+_held_until: dict[tuple[int, Caller, str] | None, float] = {}
+"""What threads hold, by ``time.monotonic()``. Not coroutines: of one thread, one may well wait for another."""
+
+os.register_at_fork(after_in_child=_held_until.clear)
 
 
 class KeyValueStoreLock:
@@ -203,7 +238,7 @@ class KeyValueStoreLock:
         """The server has given the lock to another, or nobody can tell any more."""
         if not self._is_lost:
             self._is_lost = True
-            log.warning("The lock of key %r was lost while it was held.", self.key)
+            log.warning("A lock of region %r was lost while it was held.", self.region)
             if self._on_lost:
                 self._on_lost(self)
 
@@ -256,7 +291,7 @@ class KeyValueStoreLock:
         except Exception as late:
             if error is None:
                 raise
-            log.warning("%s", late)  # the error that is under way says more
+            self._log(late)  # the error that is under way says more
 
     async def __aenter__(self) -> Self:
         return await self.aacquire()
@@ -271,7 +306,7 @@ class KeyValueStoreLock:
         except Exception as late:
             if error is None:
                 raise
-            log.warning("%s", late)
+            self._log(late)
 
     def release_after_commit(self, using: str | None = None) -> None:
         """Hold it until the transaction that is open on this alias has ended, whatever way, and release it then.
@@ -283,6 +318,14 @@ class KeyValueStoreLock:
         self._must_be_active()
         release_at_the_end(self, using)
         self._is_deferred = True
+
+    @property
+    def region(self) -> str:
+        """Whose it is, for logs, which keys do not belong in: with Keystone they were tokens."""
+        return getattr(self.mutex, "region", "")
+
+    def _log(self, error: Exception) -> None:
+        log.warning("A lock of region %r could not be released: %s", self.region, type(error).__name__)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.key!r}, {'held' if self.active else 'not held'}>"

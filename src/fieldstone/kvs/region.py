@@ -174,7 +174,7 @@ class Region(Keys, AsyncRegion):
             if proxy_list:
                 from fieldstone.kvs.bridge import ProxiedBackend  # needs dogpile.cache
 
-                backend = ProxiedBackend(backend, list(proxy_list), codec)
+                backend = ProxiedBackend(backend, list(proxy_list), codec, region=self.name)
             runner = Runner(self.name, backend, options)
             operations = Operations(runner, codec, options, _chosen(backend, mangler))
             backend.learn_names(operations.name)
@@ -290,7 +290,7 @@ class Region(Keys, AsyncRegion):
         """
         operations, runner = self._operations(), self._runner()
         held, waited = operations.options.lock_times(timeout, blocking_timeout)
-        mutex = OwnedMutex(runner.call, runner.acall, operations.lock_name(key), held, waited)
+        mutex = OwnedMutex(runner, operations.lock_name(key), held, waited)
         return KeyValueStoreLock(mutex, key, self.locking, held, renew=renew, on_lost=on_lost)
 
     # The end

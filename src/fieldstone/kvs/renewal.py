@@ -34,7 +34,7 @@ class Renewal:
 
     def start(self) -> None:
         self._stopped = threading.Event()
-        name = f"renewing the lock of {self._lock.key}"
+        name = f"renewing a lock of {self._lock.region}"
         self._thread = threading.Thread(target=self._renew, args=[self._stopped], name=name, daemon=True)
         self._thread.start()
 
@@ -84,7 +84,7 @@ class Renewal:
 
     def _is_over(self, error: Exception) -> bool:
         """After a failure: whether the time that was left is over too, so that the lock is lost."""
-        log.warning("The lock of key %r could not be renewed: %s", self._lock.key, error)
+        log.warning("A lock of region %r could not be renewed: %s", self._lock.region, type(error).__name__)
         if time.monotonic() + self._interval < self._lock.acquire_time + (self._lock.lock_timeout or 0):
             return False
         self._lock._lose()

@@ -48,7 +48,10 @@ class JSONSerializer(Serializer):
         return encode_value(value).encode("ascii")
 
     def loads(self, data: bytes) -> Any:
-        return decode_value(data.decode())
+        try:
+            return decode_value(data.decode())
+        except RecursionError as error:
+            raise ValueError(f"it is nested deeper than JSON is written ({error})") from error
 
 
 class MessagePackSerializer(Serializer):

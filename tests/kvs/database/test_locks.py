@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import chain
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -181,7 +182,7 @@ def test_eight_processes_are_kept_apart(backend, tmp_path):
     path = tmp_path / "counter"
     path.write_text("0")
     with Workers() as workers:
-        fences = sum(workers.all(8, add_one, backend, path, 25), [])
+        fences = [*chain(*workers.all(8, add_one, backend, path, 25))]
     assert path.read_text() == "200"
     assert len(set(fences)) == 200
 

@@ -57,6 +57,7 @@ def test_entries_are_found_while_their_slot_moves_and_after(cluster, backend, na
     backend.set(tagged[2], b"meanwhile", None)
     assert backend.get(tagged[0]) == b"before"
     assert backend.get(tagged[2]) == b"meanwhile"
+    assert backend.touch(tagged[2], None) is True
     assert backend.get_many([*tagged, elsewhere]) == [b"before", b"before", b"meanwhile", None, b"before"]
     assert backend.incr(tagged[3], 1, 0, None) == 1
     assert backend.delete_many([tagged[3], elsewhere]) == 2
@@ -90,4 +91,16 @@ def test_a_server_that_is_no_cluster_says_so(node):
     backend = RedisBackend("tested", cluster_nodes=[node().place])
     with pytest.raises(Exception, match="cluster support disabled"):
         backend.get("key")
+    backend.close()
+
+
+def test_entries_that_one_replica_of_several_does_not_acknowledge_are_an_error(cluster, name):
+    backend = RedisBackend("tested", cluster_nodes=cluster.places, wait_replicas=1, wait_ms=50)
+    names = [f"{name}-{number}" for number in range(40)]
+    backend.set_many(dict.fromkeys(names, b"entry"), 60)
+    replica = next(node for node in cluster.nodes if node.says("role:slave", "INFO", "replication"))
+    with replica.paused(), pytest.raises(backend.unavailable, match="0 of 1 replicas"):
+        backend.set_many(dict.fromkeys(names, b"another"), 60)
+    cluster.wait()
+    backend.set_many(dict.fromkeys(names, b"third"), 60)
     backend.close()

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,10 @@ class Abilities:
 class Backend(ABC):
     """Entries by name in one kind of server, and locks by name. Safe between threads, usable after a fork.
 
-    An entry is bytes (``fieldstone.kvs.entries``), which a backend stores and gives back as they are; only ``incr``
-    and ``compare_and_set`` look into them, at fixed places. A name is text that ``check_key`` has accepted. ``ttl``
-    is seconds above 0, or ``None``: until deleted. Expired entries are as if they were not there.
+    An entry is bytes (``fieldstone.kvs.entries``), which a backend stores and gives back as they are; only
+    ``incr`` and ``compare_and_set`` look into them, at fixed places. A name is text that ``check_key`` has
+    accepted. ``ttl`` is seconds above 0, or ``None``: until deleted. Expired entries are as if they were not
+    there.
 
     Options are keyword arguments of ``__init__``; what it raises as ``ValueError`` or ``ImportError`` is told as
     the region's configuration error. It does not connect.
@@ -43,11 +44,11 @@ class Backend(ABC):
     is in an option's ``repr``, in a log, or in ``address``.
     """
 
-    kind: ClassVar[str]
+    kind: str
     """Its name in messages: "Redis", "memcached"."""
 
     abilities: Abilities
-    unavailable: ClassVar[tuple[type[BaseException], ...]] = ()
+    unavailable: tuple[type[BaseException], ...] = ()
 
     @abstractmethod
     def __init__(self, region: str, **options: Any) -> None: ...
@@ -58,7 +59,7 @@ class Backend(ABC):
         return "this process"
 
     key_mangler: Any = None
-    """A callable of its own from key to name, or ``None``: keys are kept as they are, after the region's prefix."""
+    """A callable of its own from key to name, or ``None``: keys are kept as they are, after the prefix."""
 
     def check_key(self, name: str) -> str | None:
         """Why the server cannot keep an entry under this name, or ``None``."""

@@ -28,6 +28,11 @@ class Attempt(ABC):
     def undo(self) -> None:
         """Let go what the last try was granted: nobody is there any more to have it."""
 
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the holder is who is asking: it cannot let go while it waits."""
+        return False
+
     def close(self) -> None:  # noqa: B027  # there may be nothing to close
         """There will be no other try."""
 
@@ -58,7 +63,7 @@ def granted(attempt: Attempt, wait: float) -> int | None:
         while True:
             left = max(until - time.monotonic(), 0.0)
             fence = attempt.once(left)
-            if fence is not None or not left:
+            if fence is not None or not left or attempt.is_hopeless:
                 return fence
             time.sleep(min(attempt.pause(), max(until - time.monotonic(), 0.0)))
     finally:
@@ -75,7 +80,7 @@ async def agranted(attempt: Attempt, wait: float, run: Run) -> int | None:
         while True:
             left = max(until - time.monotonic(), 0.0)
             fence = await _once(attempt, left, run)
-            if fence is not None or not left:
+            if fence is not None or not left or attempt.is_hopeless:
                 return fence
             await asyncio.sleep(min(attempt.pause(), max(until - time.monotonic(), 0.0)))
     finally:

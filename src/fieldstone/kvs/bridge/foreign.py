@@ -19,6 +19,7 @@ from dogpile.util import PluginLoader
 
 from fieldstone.kvs.backends.base import Abilities, Backend
 from fieldstone.kvs.backends.memory import MemoryBackend
+from fieldstone.kvs.manglers import sha1
 
 _EXPIRES = struct.Struct(">d")
 """Before each entry, when it expires, in seconds since the epoch: dogpile's backends keep no time per key."""
@@ -59,7 +60,7 @@ class DogpileBackend(Backend):
         except KeyError as error:
             raise ValueError(f"{dogpile_name} wants the argument {error}") from error
         self.dogpile_name = dogpile_name
-        self.key_mangler = self.foreign.key_mangler
+        self.key_mangler = self.foreign.key_mangler or sha1
         self.abilities = Abilities(
             shared=dogpile_name not in _IN_PROCESS,
             durable=False,

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.utils.module_loading import import_string
@@ -38,8 +38,8 @@ class ProxiedBackend(Backend):
 
     def __init__(self, inner: Backend, proxies: Iterable[Any], codec: Codec, *, region: str = "") -> None:
         self.inner = inner
-        self.kind = inner.kind  # type: ignore[misc]  # a class has one kind, but a proxied one its inner one's
-        self.unavailable = inner.unavailable  # type: ignore[misc]  # likewise
+        self.kind = inner.kind
+        self.unavailable = inner.unavailable
         self.abilities = dataclasses.replace(inner.abilities, add=False, incr=False, compare_and_set=False)
         self.key_mangler = inner.key_mangler
         if hasattr(inner, "use_backend_key_mangler"):
@@ -56,6 +56,9 @@ class ProxiedBackend(Backend):
 
     def check_key(self, name: str) -> str | None:
         return self.inner.check_key(name)
+
+    def learn_names(self, name: Callable[[str], str]) -> None:
+        self.inner.learn_names(name)
 
     # Entries
 

@@ -100,13 +100,13 @@ class KeyValueStore:
                 self._set_key_mangler(key_mangler)
                 for proxy in reversed(proxies):
                     self._region.wrap(proxy)
+                self.locking = locking
             except BaseException:
                 vars(self._region).clear()
                 vars(self._region).update(before)
                 raise
             finally:
                 self._is_half_way = False
-            self.locking = locking
         log.debug(
             "Region %s is on %s, with the options %s.",  # their names: values may be secret
             self._name,

@@ -198,8 +198,12 @@ class _InTransaction(Attempt):
         self._before: int | None = None
         self._pauses = Pauses(0.001, 0.025)
 
+    @property
+    def is_hopeless(self) -> bool:
+        return self._rows.held(self._name) is not None
+
     def once(self, left: float) -> int | None:
-        if self._rows.held(self._name) is not None:
+        if self.is_hopeless:
             return None
         with self._engine.impatient(self._database.connection, max(left, _SQLITE_SECONDS)):
             try:

@@ -120,6 +120,9 @@ class MemcachedBackend(MemcachedLocks):
         keys = self.no_expiry_keys
         self.no_expiry_hashed_keys = frozenset(map(mangler, keys) if mangler else keys)
 
+    def learn_names(self, name: Callable[[str], str]) -> None:
+        self.key_mangler = name
+
     # Entries
 
     def get(self, name: str) -> bytes | None:

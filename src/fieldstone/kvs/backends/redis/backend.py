@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -34,12 +34,12 @@ class RedisBackend(LockOperations):
     (``noeviction``) says ``durable=True``, which changes nothing but ``abilities``. Where a server may
     evict entries, it may evict locks too.
 
-    Timeouts are seconds. Nothing is tried twice: whether a write arrived is not known after an error. Who waits for a
-    lock takes one of ``max_connections``, of which there is no end by default.
+    Timeouts are seconds. Nothing is tried twice: whether a write arrived is not known after an error. Who waits
+    for a lock takes one of ``max_connections``, of which there is no end by default.
     """
 
     kind = "Redis"
-    unavailable: ClassVar[tuple[type[BaseException], ...]] = UNAVAILABLE
+    unavailable = UNAVAILABLE
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ T = TypeVar("T")
 Steps: TypeAlias = Generator[Exchange, list[Any], T]
 
 REDIRECTIONS = 5  # a slot that moves is found after one or two
+ASKING: Command = ("ASKING",)
 NOBODY = Place(("", 0))
 UNAVAILABLE: tuple[type[BaseException], ...] = (
     redis.ConnectionError,
@@ -56,14 +57,15 @@ class Router(ABC):
         if not write or not self._replicas:
             return (yield where, commands)
         *replies, acknowledged = yield where, [*commands, self._wait]
-        if first_error(replies) is None:
-            if isinstance(acknowledged, ResponseError):
-                raise acknowledged
-            if acknowledged < self._replicas:
-                raise NotServing(
-                    f"it has written, and {acknowledged} of {self._replicas} replicas (wait_replicas) have"
-                    f" acknowledged that within {self._wait_ms} ms"
-                )
+        if all(isinstance(reply, ResponseError) for reply in replies):
+            return replies  # nothing was written
+        if isinstance(acknowledged, ResponseError):
+            raise acknowledged
+        if acknowledged < self._replicas:
+            raise NotServing(
+                f"it has written, and {acknowledged} of {self._replicas} replicas (wait_replicas) acknowledged"
+                f" that within {self._wait_ms} ms"
+            )
         return replies
 
 
@@ -102,11 +104,16 @@ class Cluster(Router):
         asked: Place | None = None
         for _ in range(REDIRECTIONS):
             where = asked or (yield from self._master(slot))
-            first: list[Command] = [("ASKING",)] if asked else []
-            replies = yield from self.exchange(where, [*first, *commands], write)
+            if asked:  # each command has to say so
+                replies = yield from self.exchange(
+                    where, [one for each in commands for one in (ASKING, each)], write
+                )
+                replies = replies[1::2]
+            else:
+                replies = yield from self.exchange(where, commands, write)
             error = first_error(replies)
             if error is None:
-                return replies[len(first) :]
+                return replies
             asked = None
             if isinstance(error, NoScriptError):
                 commands = whole(commands)
