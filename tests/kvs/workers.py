@@ -45,6 +45,11 @@ def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(begun, range(count)))
 
 
+def elsewhere(work: Callable[[], Any]) -> Any:
+    """What it gives in another thread."""
+    return in_threads(1, lambda _: work())[0]
+
+
 class Background:
     """A function under way in a thread."""
 

@@ -71,8 +71,7 @@ class Codec:
 
     def values(self, entries: Sequence[bytes]) -> list[Any]:
         """The values of many entries at once. Raises ``ValueError`` unless all are plain, of this serializer."""
-        code = self.code
-        if not all(entry and entry[0] == code for entry in entries):
+        if {entry[:1] for entry in entries} - {self._letter}:
             raise ValueError("there is another kind of entry among them")
         return self.serializer.loads_many([entry[VALUE_AT:] for entry in entries])
 

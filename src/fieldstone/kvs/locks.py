@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
+from weakref import WeakValueDictionary
 
 from fieldstone.errors import LockNotAcquiredError, LockNotHeldError, LockTimeout, UnexpectedError, WrongLockError
 from fieldstone.kvs.renewal import Renewal
@@ -61,11 +62,14 @@ class OwnedMutex:
         self.fence: int | None = None
         self._owner = ""
         self._caller = caller
+        self._holding: tuple[int, Caller, str] | None = None
+        self._until = 0.0  # by time.monotonic()
 
     def acquire(self, wait: bool = True) -> bool:
         """Raises ``UnexpectedError`` at once if this very thread holds it: it would wait for itself."""
         holding = threading.get_ident(), self._caller, self.name
-        if _held_until.get(holding, 0.0) > time.monotonic():
+        held = _held.get(holding)
+        if held is not None and held._until > time.monotonic():
             raise UnexpectedError(
                 f"This thread holds the lock of region {self.region!r} that it asks for. Use the one that it has."
             )
@@ -73,8 +77,8 @@ class OwnedMutex:
         began = time.monotonic()
         if not self._take(owner, self._caller.call("acquire", *self._asked(owner, wait))):
             return False
-        self._holding = holding
-        _held_until[holding] = began + self.timeout
+        self._holding, self._until = holding, began + self.timeout
+        _held[holding] = self
         return True
 
     def release(self) -> bool:
@@ -84,8 +88,8 @@ class OwnedMutex:
     def renew(self) -> bool:
         began = time.monotonic()
         is_renewed = bool(self._caller.call("renew", self.name, self._owner, self.timeout))
-        if is_renewed and self._holding in _held_until:
-            _held_until[self._holding] = began + self.timeout
+        if is_renewed:
+            self._until = began + self.timeout
         return is_renewed
 
     def locked(self) -> bool:
@@ -113,15 +117,14 @@ class OwnedMutex:
         return True
 
     def _forget(self) -> None:
-        _held_until.pop(self._holding, None)
+        if self._holding and _held.get(self._holding) is self:
+            del _held[self._holding]
 
-    _holding: tuple[int, Caller, str] | None = None
 
+_held: WeakValueDictionary[tuple[int, Caller, str], OwnedMutex] = WeakValueDictionary()
+"""What threads hold. Not coroutines: of those of one thread, one may well wait for another."""
 
-_held_until: dict[tuple[int, Caller, str] | None, float] = {}
-"""What threads hold, by ``time.monotonic()``. Not coroutines: of one thread, one may well wait for another."""
-
-os.register_at_fork(after_in_child=_held_until.clear)
+os.register_at_fork(after_in_child=_held.clear)
 
 
 class KeyValueStoreLock:

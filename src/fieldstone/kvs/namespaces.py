@@ -24,7 +24,7 @@ class NamespaceOperations(Operations):
         super().__init__(runner, region.codec, region.options, region.key_mangler)
         self._generation_name = self._named(f"{self._space}@", quote(namespace, safe=""))
         # Quoted, so that no key can be taken for one of another namespace.
-        self._prefix = f"{self._space}#{quote(namespace, safe='')}#"
+        self._begin_names_with(f"{self._space}#{quote(namespace, safe='')}#")
         self._creation_prefix = f"{self._space}+{quote(namespace, safe='')}#"
 
     def invalidate(self) -> Steps[None]:

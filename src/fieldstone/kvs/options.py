@@ -75,7 +75,7 @@ class Options:
 
     def lock_times(self, timeout: float | None, blocking_timeout: float | None) -> tuple[float, float]:
         """For how long a lock is held and waited for, where a caller gave these. Raises ``ValueError``."""
-        held = self.lock_timeout or conf.lock_timeout() if timeout is None else timeout
+        held = timeout if timeout is not None else self.lock_timeout or conf.lock_timeout()
         if not is_duration(held) or math.isinf(held):
             raise ValueError(f"the lock's timeout is {held!r}, and should be a number of seconds above 0")
         waited = blocking_timeout

@@ -51,7 +51,7 @@ class Keys(AsyncKeys):
 
     def get(self, key: str, default: Any = RAISE) -> Any:
         """The value. Without one: ``default`` if it is given, otherwise raises ``NotFound``."""
-        value = self._run(self._operations().get(key), MISSING)
+        value = self._get(key)
         if value is not MISSING:
             return value
         if default is RAISE:
@@ -70,7 +70,7 @@ class Keys(AsyncKeys):
         """Keep a value. With a lock, raises what its ``check`` does: for another key, and unless it is held."""
         if lock is not None:
             lock.check(key)
-        self._run(self._operations().set(key, value, ttl), None)
+        self._set(key, value, ttl)
 
     def set_multi(self, values: Mapping[str, Any], *, ttl: float | None = None) -> None:
         """All of them, or none where ``abilities.atomic_bulk`` says so; in one round trip."""
@@ -106,6 +106,12 @@ class Keys(AsyncKeys):
         """
         times = self._times(timeout, wait)
         return self._run(self._operations().get_or_create(key, create, ttl, stale, *times))
+
+    def _get(self, key: str) -> Any:
+        return self._run(self._operations().get(key), MISSING)
+
+    def _set(self, key: str, value: Any, ttl: float | None) -> None:
+        self._run(self._operations().set(key, value, ttl), None)
 
     def _times(self, timeout: float | None, wait: float | None) -> tuple[float, float]:
         return self._operations().options.lock_times(timeout, wait)
@@ -199,6 +205,23 @@ class Region(Keys, AsyncRegion):
     def statistics(self) -> Statistics:
         """What it has done in this process."""
         return self._runner().statistics
+
+    def _get(self, key: str) -> Any:
+        operations, runner = self._configured or self._from_settings()
+        try:
+            return operations.get_now(runner.call, key)
+        except ServiceUnavailable:
+            if not runner.is_fail_open:
+                raise
+            return MISSING
+
+    def _set(self, key: str, value: Any, ttl: float | None) -> None:
+        operations, runner = self._configured or self._from_settings()
+        try:
+            operations.set_now(runner.call, key, value, ttl)
+        except ServiceUnavailable:
+            if not runner.is_fail_open:
+                raise
 
     def _operations(self) -> Operations:
         return (self._configured or self._from_settings())[0]

@@ -95,7 +95,12 @@ class MessagePackSerializer(Serializer):
             return self._pack_more(value)
 
     def loads(self, data: bytes) -> Any:
-        return self._unpack(data)
+        try:
+            return self._unpack(data)
+        except ValueError:
+            raise
+        except Exception as error:  # msgpack's own have no common base
+            raise ValueError(f"it is no MessagePack ({error})") from error
 
     def loads_many(self, data: Sequence[bytes]) -> list[Any]:
         # As one stream: half the time of one by one. Where each value ends is looked at, so that what somebody has

@@ -11,7 +11,7 @@ import pytest
 from fieldstone.errors import InvalidKeyError, LockNotHeldError, LockTimeout, UnexpectedError, WrongLockError
 from fieldstone.kvs.locks import Fence
 from tests.kvs.contract.lock_checks import CHECKS, LONG, PATIENCE, Locks, gives_each_holder_a_greater_fence
-from tests.kvs.workers import Barrier, Event, Value, eventually, in_threads
+from tests.kvs.workers import Barrier, Event, Value, elsewhere, eventually, in_threads
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_a_lock_is_released_when_its_block_raises(region, locks):
 
 def test_a_lock_that_was_outlived_is_told_at_the_end_of_its_block_unless_that_raises(region, locks, brief):
     with pytest.raises(LockTimeout), locks("key", brief):
-        locks("key", blocking_timeout=PATIENCE).acquire().release()
+        elsewhere(locks("key", blocking_timeout=PATIENCE).acquire).release()
     with pytest.raises(KeyError), locks("key", brief):
-        locks("key", blocking_timeout=PATIENCE).acquire().release()
+        elsewhere(locks("key", blocking_timeout=PATIENCE).acquire).release()
         raise KeyError
 
 
@@ -161,7 +161,7 @@ def _closing(work):
 def test_who_gave_up_waiting_is_in_nobodys_way(region, locks):
     with locks("key"):
         with pytest.raises(UnexpectedError):
-            locks("key", blocking_timeout=0.1).acquire()
+            elsewhere(locks("key", blocking_timeout=0.1).acquire)
         assert in_threads(3, lambda _: gives_up(locks("key", blocking_timeout=0.1))) == [True] * 3
     locks("key").acquire().release()
 
@@ -232,7 +232,7 @@ def test_renewal_keeps_a_lock_beyond_its_timeout(region, locks, brief):
     timeout = max(brief * 2, 0.3)  # a third of it is what a renewal may be late
     with region.lock("key", timeout=timeout, renew=True) as lock:
         witness = locks("witness", timeout).acquire()
-        locks("witness", blocking_timeout=PATIENCE).acquire().release()
+        elsewhere(locks("witness", blocking_timeout=PATIENCE).acquire).release()
         assert witness.expired
         lock.check("key")
         with pytest.raises(UnexpectedError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict, deque
@@ -49,6 +50,7 @@ class MemoryBackend(Backend):
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the longest unused first
         self._bytes = 0
         self._locks: dict[str, _Held] = {}
+        self._withdrawn: set[str] = set()  # owners who wait no more, and whose threads do not know it yet
         self._fence = 0
 
     # Entries
@@ -152,7 +154,7 @@ class MemoryBackend(Backend):
             try:
                 while held.waiting[0] != token or held.expires > self._clock():
                     left = until - time.monotonic()
-                    if left <= 0:
+                    if left <= 0 or token in self._withdrawn:
                         return None
                     # Not beyond the holder's end: nobody tells of that.
                     self._changed.wait(min(left, max(held.expires - self._clock(), 0.001)))
@@ -195,7 +197,22 @@ class MemoryBackend(Backend):
 
     async def acall(self, method: str, *args: Any) -> Any:
         # Only a lock waits; all else is done before a thread would have begun.
-        return await super().acall(method, *args) if method == "acquire" else getattr(self, method)(*args)
+        if method == "acquire":
+            return await self._aacquire(*args)
+        return getattr(self, method)(*args)
+
+    async def _aacquire(self, name: str, token: str, timeout: float, wait: float) -> int | None:
+        waiting = asyncio.ensure_future(asyncio.to_thread(self.acquire, name, token, timeout, wait))
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            with self._changed:
+                self._withdrawn.add(token)
+                self._changed.notify_all()
+            if await waiting is not None:
+                self.release(name, token)
+            self._withdrawn.discard(token)
+            raise
 
     def server_statistics(self) -> Mapping[str, str]:
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import struct
 import threading
@@ -19,12 +20,13 @@ from dogpile.util import PluginLoader
 
 from fieldstone.kvs.backends.base import Abilities, Backend
 from fieldstone.kvs.backends.memory import MemoryBackend
+from fieldstone.kvs.backends.polling import Attempt, Pauses, agranted, granted
 from fieldstone.kvs.manglers import sha1
 
 _EXPIRES = struct.Struct(">d")
 """Before each entry, when it expires, in seconds since the epoch: dogpile's backends keep no time per key."""
 
-_POLLS = 0.005, 0.1
+_PAUSES = 0.005, 0.1
 """Seconds between the first tries to get a lock, and between the later ones: dogpile's locks wait without end."""
 
 _IN_PROCESS = {"dogpile.cache.memory", "dogpile.cache.memory_pickle", "dogpile.cache.null"}
@@ -38,6 +40,22 @@ class _Hold(NamedTuple):
     token: str
     mutex: Any
     expires: float  # by time.monotonic()
+
+
+class _Attempt(Attempt):
+    def __init__(self, backend: DogpileBackend, name: str, token: str, mutex: Any, timeout: float) -> None:
+        self._backend = backend
+        self._name, self._token, self._mutex, self._timeout = name, token, mutex, timeout
+        self._pauses = Pauses(*_PAUSES)
+
+    def once(self, left: float) -> int | None:
+        return self._backend.take(self._name, self._token, self._mutex, self._timeout)
+
+    def pause(self) -> float:
+        return self._pauses.next()
+
+    def undo(self) -> None:
+        self._backend.release(self._name, self._token)
 
 
 class DogpileBackend(Backend):
@@ -146,16 +164,17 @@ class DogpileBackend(Backend):
             mutex = self.foreign.get_mutex(name)
         if mutex is None:
             return self._local.acquire(name, token, timeout, wait)
-        until, pause = time.monotonic() + wait, _POLLS[0]
-        while not self._take(name, token, mutex, timeout):
-            left = until - time.monotonic()
-            if left <= 0:
-                return None
-            time.sleep(min(pause, left))
-            pause = min(pause * 2, _POLLS[1])
-        with self._guard:
-            self._fence = max(self._fence + 1, time.time_ns() // 1000)
-            return self._fence
+        return granted(_Attempt(self, name, token, mutex, timeout), wait)
+
+    async def acall(self, method: str, *args: Any) -> Any:
+        if method != "acquire":
+            return await super().acall(method, *args)
+        name, token, timeout, wait = args
+        with self._telling():
+            mutex = self.foreign.get_mutex(name)
+        if mutex is None:
+            return await self._local.acall(method, *args)
+        return await agranted(_Attempt(self, name, token, mutex, timeout), wait, asyncio.to_thread)
 
     def release(self, name: str, token: str) -> bool:
         with self._guard:
@@ -189,14 +208,15 @@ class DogpileBackend(Backend):
             mutex = self.foreign.get_mutex(name)
             return self._local.locked(name) if mutex is None else bool(mutex.locked())
 
-    def _take(self, name: str, token: str, mutex: Any, timeout: float) -> bool:
+    def take(self, name: str, token: str, mutex: Any, timeout: float) -> int | None:
         """One try. The server's word counts: a hold of this process that it took away makes room."""
         with self._telling():
             if not mutex.acquire(False):
-                return False
+                return None
         with self._guard:
             self._holds[name] = _Hold(token, mutex, time.monotonic() + timeout)
-        return True
+            self._fence = max(self._fence + 1, time.time_ns() // 1000)
+            return self._fence
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

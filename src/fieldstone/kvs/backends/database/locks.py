@@ -22,6 +22,7 @@ import contextlib
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import OperationalError, transaction
@@ -83,10 +84,10 @@ class LockRows:
         return _InTransaction(self, database, fitted(name), token)
 
     def release(self, name: str, token: str) -> bool:
-        held = self.held(fitted(name), token)
-        if held is not None:
-            held.is_released = True
-            return True
+        for held in self._given(fitted(name)):
+            if held.token == token:
+                was_held, held.is_released = not held.is_released, True
+                return was_held
         return self._database.run(lambda cursor: self._engine.release(cursor, fitted(name), token))
 
     def renew(self, name: str, token: str, timeout: float) -> bool:
@@ -142,26 +143,29 @@ class _Lease(Attempt):
         self._pauses = Pauses(0.001, 0.01)
 
     def once(self, left: float) -> int | None:
+        fence = None
+        with _patient_for(self._database, left):
+            fence = self._in_turn(left)
+        self._rows.sweep_sometimes()
+        return fence
+
+    def _in_turn(self, left: float) -> int | None:
         if self._waiter is None:
-            fence = self._try(_EVERYBODY, left)
+            fence = self._grant(_EVERYBODY)
             if fence is None and left:
                 self._enqueue()
             return fence
         self._say_alive()
-        is_leased, is_queued = self._database.run(
-            lambda cursor: self._engine.state(cursor, self._name, self._waiter or 0)
-        )
+        waiter = self._waiter
+        is_leased, is_queued = self._database.run(lambda cursor: self._engine.state(cursor, self._name, waiter))
         if not is_queued and not self._is_first:
             self._is_first = True
             self._pauses.restart()
-        return None if is_leased or is_queued else self._try(self._waiter, left)
+        return None if is_leased or is_queued else self._grant(waiter)
 
-    def _try(self, before: int, left: float) -> int | None:
+    def _grant(self, before: int) -> int | None:
         asked = Asked(self._name, self._token, self._milliseconds, before)
-        with self._engine.impatient(self._database.connection, max(left, _SQLITE_SECONDS)):
-            fence = self._database.run(lambda cursor: self._engine.grant(cursor, asked))
-        self._rows.sweep_sometimes()
-        return fence
+        return self._database.run(lambda cursor: self._engine.grant(cursor, asked))
 
     def _enqueue(self) -> None:
         self._waiter = self._database.run(lambda cursor: self._engine.enqueue(cursor, self._name, ALIVE_MS))
@@ -186,7 +190,8 @@ class _Lease(Attempt):
     def close(self) -> None:
         if self._waiter is not None:
             waiter, self._waiter = self._waiter, None
-            self._database.run(lambda cursor: self._engine.dequeue(cursor, waiter))
+            with _patient_for(self._database, 0):  # otherwise it is passed over when it no longer says it is there
+                self._database.run(lambda cursor: self._engine.dequeue(cursor, waiter))
 
 
 class _InTransaction(Attempt):
@@ -205,16 +210,17 @@ class _InTransaction(Attempt):
     def once(self, left: float) -> int | None:
         if self.is_hopeless:
             return None
-        with self._engine.impatient(self._database.connection, max(left, _SQLITE_SECONDS)):
-            try:
-                with transaction.atomic(self._database.using):
-                    fence = self._database.run(self._grant)
-                    if fence is None:
-                        raise _NotGrantedError
-            except _NotGrantedError:
-                return None
-        self._rows.keep(_Held(self._name, self._token))
-        return fence
+        with (
+            contextlib.suppress(_NotGrantedError),
+            _patient_for(self._database, left),
+            transaction.atomic(self._database.using),
+        ):
+            fence = self._database.run(self._grant)
+            if fence is None:
+                raise _NotGrantedError
+            self._rows.keep(_Held(self._name, self._token))
+            return fence
+        return None
 
     def _grant(self, cursor: CursorWrapper) -> int | None:
         if self._before is None:
@@ -226,6 +232,17 @@ class _InTransaction(Attempt):
 
     def undo(self) -> None:
         self._rows.release(self._name, self._token)
+
+
+@contextlib.contextmanager
+def _patient_for(database: Database, seconds: float) -> Iterator[None]:
+    """Give up what has to wait for longer, on an engine where all may have to: another try may follow."""
+    with database.engine.impatient(database.connection, max(seconds, _SQLITE_SECONDS)):
+        try:
+            yield
+        except OperationalError as error:
+            if not database.engine.is_busy(error):
+                raise
 
 
 def milliseconds(seconds: float) -> int:

@@ -25,8 +25,6 @@ _ALWAYS_FITS = 700
 _OVERHEAD = 64
 """What the server adds to an item, at most: its header, the key's end, its flags."""
 
-_LONGEST_TTL = 100 * 365 * 24 * 3600.0
-
 
 class MemcachedBackend(MemcachedLocks):
     """Entries go when the server is restarted or needs the room; several servers share them out by name.
@@ -199,7 +197,7 @@ class MemcachedBackend(MemcachedLocks):
             ttl = self._expire_time
         if ttl is None:
             return Write(NEVER + entry, 0)
-        return Write(*dated(entry, min(ttl, _LONGEST_TTL)))
+        return Write(*dated(entry, ttl))
 
     def _check_size(self, name: str, size: int) -> None:
         # Before it is sent: of a value that is too large the server also deletes the one that was there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import threading
 import time
 import weakref
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pymemcache.client.base import Client
-from pymemcache.exceptions import MemcacheServerError
+from pymemcache.exceptions import MemcacheServerError, MemcacheUnexpectedCloseError, MemcacheUnknownError
 
 T = TypeVar("T")
 
@@ -60,7 +61,49 @@ class Driver(Protocol):
 
 
 class _Connection(Client):  # type: ignore[misc]  # pymemcache publishes no types
+    """``fetch`` and ``store`` are ``get`` and ``set`` of one key that was checked, without what many keys and
+    serializers take.
+    """
+
     idle_since = 0.0
+
+    def fetch(self, key: str) -> bytes | None:
+        sock = self._connected()
+        sock.sendall(b"get %b\r\n" % key.encode("ascii"))
+        answer = _received(sock)
+        if answer == b"END\r\n":
+            return None
+        while (head := answer.find(b"\r\n")) < 0:
+            answer += _received(sock)
+        if not answer.startswith(b"VALUE "):
+            self._raise_errors(answer[:head], b"get")
+            raise MemcacheUnknownError(answer[:32])
+        begin = head + 2
+        end = begin + int(answer[:head].rpartition(b" ")[2])
+        missing = end + len(b"\r\nEND\r\n") - len(answer)
+        if missing > 0:
+            parts = [answer]
+            while missing > 0:
+                parts.append(_received(sock))
+                missing -= len(parts[-1])
+            answer = b"".join(parts)
+        return answer[begin:end]
+
+    def store(self, key: str, value: bytes, expire: int) -> None:
+        sock = self._connected()
+        sock.sendall(b"set %b 0 %d %d\r\n%b\r\n" % (key.encode("ascii"), expire, len(value), value))
+        answer = _received(sock)
+        while not answer.endswith(b"\r\n"):
+            answer += _received(sock)
+        if answer != b"STORED\r\n":
+            self._raise_errors(answer.rstrip(), b"set")
+            raise MemcacheUnknownError(answer[:32])
+
+    def _connected(self) -> socket.socket:
+        if self.sock is None:
+            self._connect()
+        sock: socket.socket = self.sock
+        return sock
 
     def delete_counted(self, keys: Sequence[str]) -> int:
         """``delete_many``, which does not tell what the server answered."""
@@ -99,7 +142,7 @@ class Pymemcache:
     def get(self, key: str) -> bytes | None:
         client = self._take()
         try:
-            value: bytes | None = client.get(key)
+            value = client.fetch(key)
         except BaseException:
             self._failed(client)
             raise
@@ -122,14 +165,12 @@ class Pymemcache:
     def set(self, key: str, value: bytes, expire: int) -> None:
         client = self._take()
         try:
-            is_stored = client.set(key, value, expire, False)
+            client.store(key, value, expire)
         except BaseException as error:
             self._failed(client)
             _raise_too_large(error)
             raise
         self._give(client)
-        if not is_stored:
-            raise MemcacheServerError("the value was not stored")
 
     def set_many(self, values: Mapping[str, bytes], expire: int) -> None:
         entries = list(values.items())
@@ -242,6 +283,13 @@ os.register_at_fork(after_in_child=_begin_all)
 def _raise_too_large(error: BaseException) -> None:
     if isinstance(error, MemcacheServerError) and _TOO_LARGE in str(error):
         raise ValueError("the server takes it for too large (its -I option)") from error
+
+
+def _received(sock: socket.socket) -> bytes:
+    part = sock.recv(65536)
+    if not part:
+        raise MemcacheUnexpectedCloseError
+    return part
 
 
 def _text(value: Any) -> str:

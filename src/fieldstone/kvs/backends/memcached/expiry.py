@@ -16,6 +16,7 @@ NEVER = bytes(8)
 _MOMENT = struct.Struct(">d")
 _LONGEST = 30 * 24 * 3600
 _AT_ONCE = -1
+_LAST_DATE = 2**31 - 2
 
 
 def dated(entry: bytes, ttl: float) -> tuple[bytes, int]:
@@ -45,4 +46,7 @@ def _server_expiry(ends: float) -> int:
     left = math.ceil(ends - time.time()) + 1
     if left <= 0:
         return _AT_ONCE
-    return left if left <= _LONGEST else math.ceil(ends) + 1
+    if left <= _LONGEST:
+        return left
+    # The server's dates are integers of 32 bits; what lasts beyond them it keeps, and we tell when it has ended.
+    return math.ceil(ends) + 1 if ends < _LAST_DATE else 0

@@ -190,7 +190,10 @@ class Cluster(Router):
 
 
 def first_error(replies: Sequence[Any]) -> ResponseError | None:
-    return next((reply for reply in replies if isinstance(reply, ResponseError)), None)
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            return reply
+    return None
 
 
 def whole(commands: Sequence[Command]) -> list[Command]:

@@ -76,7 +76,7 @@ end
 local function keep(new_ends, new_owner)
   ends, owner = new_ends, new_owner
   local kept_ms = math.max(ends - now, 0) / 1000 + {REMEMBERED_MS}
-  redis.call('SET', lock, string.format('%.0f %.0f ', fence, ends) .. owner, 'PX', string.format('%.0f', kept_ms))
+  redis.call('SET', lock, string.format('%d %d ', fence, ends) .. owner, 'PX', string.format('%d', kept_ms))
 end
 local function pass_on()
   while true do
@@ -107,7 +107,7 @@ if owner == '' or owner == '?' .. token then
   return fence
 end
 if alive > 0 and owner ~= token then
-  if redis.call('HSET', lock .. ':waiting', token, string.format('%.0f', now + alive)) == 1 then
+  if redis.call('HSET', lock .. ':waiting', token, string.format('%d', now + alive)) == 1 then
     redis.call('RPUSH', lock .. ':queue', token)
   end
   redis.call('PEXPIRE', lock .. ':queue', 60000)

@@ -223,8 +223,12 @@ class Engine(ABC):
 
     @contextmanager
     def impatient(self, connection: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
-        """Within it ``grant`` waits for so long at most, on an engine that cannot but wait."""
+        """Within it statements wait for so long at most, on an engine where any may have to."""
         yield
+
+    def is_busy(self, error: DatabaseError) -> bool:
+        """Whether it has waited for so long."""
+        return False
 
     @abstractmethod
     def is_deadlock(self, error: DatabaseError) -> bool:

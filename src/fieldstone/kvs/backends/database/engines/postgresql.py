@@ -29,17 +29,19 @@ class PostgreSQL(Engine):
 
     # The gate is an advisory lock of the transaction, this statement's own or the caller's: who tries it never
     # waits, and a transaction that was given the lock keeps the gate until its end, with no row that others would
-    # run into. Behind the gate nobody but the lock's holder changes the row. Nothing is of the session: poolers
-    # may share it.
+    # run into. Behind the gate nobody but the lock's holder changes the row; where it did so in a transaction that
+    # is still open, the row is left out. Nothing is of the session: poolers may share it.
     def grant(self, cursor: CursorWrapper, asked: Asked) -> int | None:
         expires = HELD_BY_TRANSACTION if asked.milliseconds is None else self.expires(asked.milliseconds)
         cursor.execute(
-            "WITH gate AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s) AS is_open)"
+            "WITH gate AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s) AS is_open),"
+            f" free AS (SELECT 1 FROM {LOCK} WHERE name = %s AND expires <= {self.now} FOR UPDATE SKIP LOCKED)"
             f" INSERT INTO {LOCK} AS held (name, owner, expires, fence)"
             f" SELECT %s, %s, {expires}, {self.microseconds} FROM gate WHERE is_open AND NOT {self.queued}"
+            f" AND (EXISTS (SELECT FROM free) OR NOT EXISTS (SELECT FROM {LOCK} WHERE name = %s))"
             " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires,"
             f" fence = greatest(held.fence + 1, excluded.fence) WHERE held.expires <= {self.now} RETURNING fence",
-            [_gate(asked.name), asked.name, asked.owner, asked.name, asked.before],
+            [_gate(asked.name), asked.name, asked.name, asked.owner, asked.name, asked.before, asked.name],
         )
         row = cursor.fetchone()
         return None if row is None else int(row[0])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -41,19 +41,14 @@ class SQLite(Engine):
 
     def grant(self, cursor: CursorWrapper, asked: Asked) -> int | None:
         expires = HELD_BY_TRANSACTION if asked.milliseconds is None else self.expires(asked.milliseconds)
-        try:
-            cursor.execute(
-                f"INSERT INTO {LOCK} AS held (name, owner, expires, fence)"
-                f" SELECT %s, %s, {expires}, {self.microseconds} WHERE NOT {self.queued}"
-                " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires,"
-                f" fence = max(held.fence + 1, excluded.fence) WHERE held.expires <= {self.now} RETURNING fence",
-                [asked.name, asked.owner, time.time_ns() // 1000, asked.name, asked.before],
-            )
-            rows = cursor.fetchall()
-        except OperationalError as error:
-            if _code(error) == _BUSY:
-                return None
-            raise
+        cursor.execute(
+            f"INSERT INTO {LOCK} AS held (name, owner, expires, fence)"
+            f" SELECT %s, %s, {expires}, {self.microseconds} WHERE NOT {self.queued}"
+            " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires,"
+            f" fence = max(held.fence + 1, excluded.fence) WHERE held.expires <= {self.now} RETURNING fence",
+            [asked.name, asked.owner, time.time_ns() // 1000, asked.name, asked.before],
+        )
+        rows = cursor.fetchall()  # drained: RETURNING writes only as it is read
         return int(rows[0][0]) if rows else None
 
     # A transaction that has it has the whole database, and does not show what for.
@@ -71,6 +66,9 @@ class SQLite(Engine):
                 yield
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {usual}")
+
+    def is_busy(self, error: DatabaseError) -> bool:
+        return _code(error) == _BUSY
 
     def is_deadlock(self, error: DatabaseError) -> bool:
         return _code(error) == _BUSY_WITH_A_NEWER_STATE
