@@ -169,8 +169,9 @@ def test_a_lock_past_its_timeout_authorises_no_save(store, learner, alias, regio
 def test_a_holder_that_was_overtaken_is_refused_though_it_believes_in_its_lock(store, learner, alias, region):
     paused = region.lock("report", timeout=60).acquire()
     region.backend.release(paused.mutex.name, paused.mutex._owner)  # as if its time had passed on the server
-    with region.lock("report", timeout=60) as later:
-        store.save(learner, {A: {"x": "later"}}, fence=later)
+    name = paused.as_fence().name
+    later = Fence(name, region.backend.acquire(paused.mutex.name, "later", 60, 0))
+    store.save(learner, {A: {"x": "later"}}, fence=later)
     with pytest.raises(StaleFenceError):
         store.save(learner, {A: {"x": "paused"}}, fence=paused)
     assert dict(store.read(learner, [A])[A].fields) == {"x": "later"}
