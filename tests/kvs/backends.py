@@ -54,10 +54,11 @@ class Kind:
 
 def _database(alias: str) -> Kind:
     name = "sqlite" if alias == "default" else alias
-    return Kind(name=name, store="database", alias=alias, options=lambda alias: {"using": alias})
+    brief = 0.1 if alias == "default" else 0.2
+    return Kind(name=name, store="database", alias=alias, brief=brief, options=lambda alias: {"using": alias})
 
 
-MEMORY = Kind(name="memory", store="memory", brief=0.1)
+MEMORY = Kind(name="memory", store="memory", brief=0.05)
 REDIS = Kind(
     name="redis", store="redis", module="redis", variable="FIELDSTONE_REDIS_URL", options=lambda url: {"url": url}
 )
@@ -76,16 +77,25 @@ KINDS = [
         name="proxied",
         store="memory",
         module="dogpile.cache",
-        brief=0.1,
+        brief=0.05,
         options=lambda _: {"proxy_list": ["tests.kvs.proxies.Passing"]},
     ),
-    Kind(name="dogpile", store="dogpile.cache.memory", module="dogpile.cache", brief=0.1),
+    Kind(name="dogpile", store="dogpile.cache.memory", module="dogpile.cache", brief=0.05),
     REDIS,
     MEMCACHED,
     *DATABASES,
 ]
+WITH_LOCKS = [kind for kind in KINDS if kind.name != "proxied"]
+"""Proxies have nothing to do with locks."""
 SHARED = [REDIS, MEMCACHED, *DATABASES]
 """Those that other processes see."""
+
+
+needs_time = pytest.mark.skipif(
+    not {"FIELDSTONE_REDIS_URL", "FIELDSTONE_RACE_INCREMENTS"} & os.environ.keys(),
+    reason="it takes seconds, and so runs only where FIELDSTONE_REDIS_URL is set: `make test` starts the server",
+)
+"""For what belongs to the longer run, though it needs none of the servers."""
 
 
 def params(kinds: list[Kind], beside: str | None = None) -> list[Any]:

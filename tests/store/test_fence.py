@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connections, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
@@ -254,3 +255,16 @@ def test_tokens_take_63_bits(alias):
         check_fence(Fence("report", 2**63 - 1), alias)
         with pytest.raises(StaleFenceError):
             check_fence(Fence("report", 2**63 - 2), alias)
+
+
+@each_engine
+def test_without_the_table_the_error_says_what_to_do(alias):
+    """As where the app of regions is not installed."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {FENCE} RENAME TO {FENCE}_aside")
+    try:
+        with pytest.raises(ImproperlyConfigured, match="manage.py migrate"), transaction.atomic(alias):
+            check_fence(NEW, using=alias)
+    finally:
+        with connections[alias].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {FENCE}_aside RENAME TO {FENCE}")

@@ -18,13 +18,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
 from fieldstone.errors import StaleFenceError
+from fieldstone.kvs.backends.database.engines import ENGINES
 from fieldstone.kvs.locks import Fence
-from fieldstone.kvs.tables import FENCE, fitted
+from fieldstone.kvs.tables import FENCE, MISSING_TABLE, fitted
 
 __all__ = ["Fence", "Fenced", "check_fence", "fence_of"]
 
@@ -72,7 +74,13 @@ _KEEP = {
 
 def _newest(connection: BaseDatabaseWrapper, fence: Fence) -> int:
     """The greatest token seen under the name, this one included."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"{_KEEP[connection.vendor]} RETURNING token", [fitted(fence.name), fence.token])
-        rows = cursor.fetchall()  # drained: SQLite's RETURNING writes only as it is read
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"{_KEEP[connection.vendor]} RETURNING token", [fitted(fence.name), fence.token])
+            rows = cursor.fetchall()  # drained: SQLite's RETURNING writes only as it is read
+    except DatabaseError as error:
+        if ENGINES[connection.vendor].is_missing_table(error):
+            reason = f"database {connection.alias!r} has no table for fencing tokens: {MISSING_TABLE}"
+            raise ImproperlyConfigured(reason) from error
+        raise
     return int(rows[0][0])

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 from weakref import WeakValueDictionary
 
 from fieldstone.errors import LockNotAcquiredError, LockNotHeldError, LockTimeout, UnexpectedError, WrongLockError
+from fieldstone.kvs.backends.base import Backend
 from fieldstone.kvs.renewal import Renewal
 
 log = logging.getLogger("fieldstone.kvs")
@@ -46,6 +47,7 @@ class Caller(Protocol):
     """Makes calls of a backend, and tells its errors as ours."""
 
     region: str
+    backend: Backend
 
     def call(self, method: str, *args: Any) -> Any: ...
     async def acall(self, method: str, *args: Any) -> Any: ...
@@ -95,6 +97,15 @@ class OwnedMutex:
     def locked(self) -> bool:
         """Whether anybody holds it."""
         return bool(self._caller.call("locked", self.name))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the transaction that it was held in is known to have ended."""
+        return self._caller.backend.is_over(self.name, self._owner)
+
+    def leave_thread(self) -> None:
+        """For a thread that renewed it: nothing of that stays open."""
+        self._caller.backend.leave_thread()
 
     async def aacquire(self, wait: bool = True) -> bool:
         owner = os.urandom(16).hex()
@@ -250,7 +261,7 @@ class KeyValueStoreLock:
     @property
     def expired(self) -> bool:
         """Whether another may hold it by now."""
-        if self._is_lost:
+        if self._is_lost or getattr(self.mutex, "is_over", False):
             return True
         if not self.lock_timeout:
             return False

@@ -8,9 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from django.conf import settings
-from django.db import connections
-
 from fieldstone.errors import LockNotHeldError, LockTimeout
 
 if TYPE_CHECKING:
@@ -58,8 +55,9 @@ class Renewal:
             while not stopped.wait(self._interval) and self._is_renewed():
                 pass
         finally:
-            if settings.configured:
-                connections.close_all()  # Django has some for each thread, and closes none when it ends
+            leave_thread = getattr(self._lock.mutex, "leave_thread", None)
+            if leave_thread:
+                leave_thread()
 
     def _is_renewed(self) -> bool:
         """Whether it is, or can still be."""

@@ -8,7 +8,13 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from fieldstone.errors import LockNotHeldError, LockTimeout, UnexpectedError, WrongLockError
+from tests.kvs.backends import WITH_LOCKS, params
 from tests.kvs.contract.lock_checks import LONG, PATIENCE
+
+
+@pytest.fixture(params=params(WITH_LOCKS))
+def kind(request):
+    return request.param
 
 
 def test_coroutines_are_kept_apart(region, run):

@@ -9,7 +9,10 @@ import time
 import pytest
 
 from fieldstone.errors import NotFound, ServiceUnavailable
+from tests.kvs.backends import needs_time
 from tests.kvs.workers import Background, eventually, in_loop
+
+pytestmark = needs_time
 
 BOUND = 15.0
 """Seconds that no call may take, on any machine; the timeouts are tenths."""

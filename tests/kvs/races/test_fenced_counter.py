@@ -9,7 +9,7 @@ import time
 import pytest
 from django.conf import settings
 
-from tests.kvs.backends import MEMORY, SHARED, each
+from tests.kvs.backends import MEMORY, SHARED, each, needs_time
 from tests.kvs.races.counting import PATIENCE, Journal, Ledger, count, sleep_past_the_timeout
 from tests.kvs.workers import Event, in_threads
 
@@ -52,6 +52,7 @@ def check(ledger: Ledger, journal: Journal, kills: int) -> None:
     assert len(journal.lines("refused")) == SLEEPS, "the late holder was not refused each time"
 
 
+@needs_time
 @each(SHARED, BESIDE)
 def test_the_counter_is_exact_though_holders_are_killed_and_sleep(region, ledger, journal, workers):
     """Each kill is of the process that said last that it holds the lock; another goes on with what is left."""

@@ -143,7 +143,14 @@ class Backend(ABC):
         """Whether anybody holds it now."""
         raise NotImplementedError
 
+    def is_over(self, name: str, token: str) -> bool:
+        """Whether what this owner was given is known to have ended, without asking the server."""
+        return False
+
     # Asynchronous use, and the end
+
+    def leave_thread(self) -> None:  # noqa: B027  # most keep nothing by thread
+        """Called at the end of a thread of ours: close what is kept for it."""
 
     async def acall(self, method: str, *args: Any) -> Any:
         """Call a method of this backend for a coroutine, without blocking its loop.

@@ -107,6 +107,12 @@ class ProxiedBackend(Backend):
     def locked(self, name: str) -> bool:
         return self.inner.locked(name)
 
+    def is_over(self, name: str, token: str) -> bool:
+        return self.inner.is_over(name, token)
+
+    def leave_thread(self) -> None:
+        self.inner.leave_thread()
+
     # Asynchronous use, and the end
 
     async def acall(self, method: str, *args: Any) -> Any:

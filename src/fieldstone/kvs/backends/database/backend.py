@@ -178,6 +178,9 @@ class DatabaseBackend(Backend):
     def locked(self, name: str) -> bool:
         return self._locks.locked(name)
 
+    def is_over(self, name: str, token: str) -> bool:
+        return self._locks.is_over(token)
+
     # Asynchronous use, and the end
 
     async def acall(self, method: str, *args: Any) -> Any:
@@ -186,6 +189,9 @@ class DatabaseBackend(Backend):
         *lock, wait = args
         attempt = await sync_to_async(self._locks.attempt)(*lock)
         return await agranted(attempt, wait, _in_thread)
+
+    def leave_thread(self) -> None:
+        self._database.connection.close()
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call it now, or after the commit of the caller's transaction; never, if nobody will tell of that."""

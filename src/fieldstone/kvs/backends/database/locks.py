@@ -22,6 +22,7 @@ import contextlib
 import itertools
 import math
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -55,9 +56,10 @@ class _Held:
     name: str
     token: str
     is_released: bool = False
+    is_committed: bool = False
 
     def __call__(self) -> None:
-        """The commit itself lets the lock go."""
+        self.is_committed = True
 
 
 class _NotGrantedError(Exception):
@@ -71,6 +73,7 @@ class LockRows:
         self._database = database
         self._engine = database.engine
         self._count = itertools.count(1)
+        self._transactions: dict[str, weakref.ref[_Held]] = {}  # by token
 
     def attempt(self, name: str, token: str, timeout: float) -> Attempt:
         database = self._database
@@ -84,6 +87,7 @@ class LockRows:
         return _InTransaction(self, database, fitted(name), token)
 
     def release(self, name: str, token: str) -> bool:
+        self._transactions.pop(token, None)
         for held in self._given(fitted(name)):
             if held.token == token:
                 was_held, held.is_released = not held.is_released, True
@@ -91,8 +95,8 @@ class LockRows:
         return self._database.run(lambda cursor: self._engine.release(cursor, fitted(name), token))
 
     def renew(self, name: str, token: str, timeout: float) -> bool:
-        if self.held(fitted(name), token) is not None:
-            return True
+        if token in self._transactions:  # whichever thread asks: one that renews has another connection
+            return not self.is_over(token)
         lasting = milliseconds(timeout)
         return self._database.run(lambda cursor: self._engine.renew(cursor, fitted(name), token, lasting))
 
@@ -118,7 +122,15 @@ class LockRows:
         callbacks = (callback for _, callback, *_ in self._database.connection.run_on_commit)
         return [held for held in callbacks if isinstance(held, _Held) and held.name == name]
 
+    def is_over(self, token: str) -> bool:
+        """Whether the transaction that it was given to has ended. After a rollback nobody has a reference."""
+        if token not in self._transactions:
+            return False
+        held = self._transactions[token]()
+        return held is None or held.is_committed
+
     def keep(self, held: _Held) -> None:
+        self._transactions[held.token] = weakref.ref(held)
         transaction.on_commit(held, using=self._database.using)
 
     def sweep_sometimes(self) -> None:
