@@ -263,7 +263,7 @@ def test_without_the_table_the_error_says_what_to_do(alias):
     with connections[alias].cursor() as cursor:
         cursor.execute(f"ALTER TABLE {FENCE} RENAME TO {FENCE}_aside")
     try:
-        with pytest.raises(ImproperlyConfigured, match="manage.py migrate"), transaction.atomic(alias):
+        with pytest.raises(ImproperlyConfigured, match=r"manage\.py migrate"), transaction.atomic(alias):
             check_fence(NEW, using=alias)
     finally:
         with connections[alias].cursor() as cursor:

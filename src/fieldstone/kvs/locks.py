@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 from weakref import WeakValueDictionary
 
 from fieldstone.errors import LockNotAcquiredError, LockNotHeldError, LockTimeout, UnexpectedError, WrongLockError
@@ -64,13 +64,13 @@ class OwnedMutex:
         self.fence: int | None = None
         self._owner = ""
         self._caller = caller
-        self._holding: tuple[int, Caller, str] | None = None
+        self._holder: Held | None = None  # what the thread holds that acquired it
         self._until = 0.0  # by time.monotonic()
 
     def acquire(self, wait: bool = True) -> bool:
         """Raises ``UnexpectedError`` at once if this very thread holds it: it would wait for itself."""
-        holding = threading.get_ident(), self._caller, self.name
-        held = _held.get(holding)
+        own = _of_this_thread()
+        held = own.get((self._caller, self.name))
         if held is not None and held._until > time.monotonic():
             raise UnexpectedError(
                 f"This thread holds the lock of region {self.region!r} that it asks for. Use the one that it has."
@@ -79,8 +79,8 @@ class OwnedMutex:
         began = time.monotonic()
         if not self._take(owner, self._caller.call("acquire", *self._asked(owner, wait))):
             return False
-        self._holding, self._until = holding, began + self.timeout
-        _held[holding] = self
+        self._holder, self._until = own, began + self.timeout
+        own[self._caller, self.name] = self
         return True
 
     def release(self) -> bool:
@@ -128,14 +128,20 @@ class OwnedMutex:
         return True
 
     def _forget(self) -> None:
-        if self._holding and _held.get(self._holding) is self:
-            del _held[self._holding]
+        if self._holder is not None and self._holder.get((self._caller, self.name)) is self:
+            del self._holder[self._caller, self.name]
 
 
-_held: WeakValueDictionary[tuple[int, Caller, str], OwnedMutex] = WeakValueDictionary()
-"""What threads hold. Not coroutines: of those of one thread, one may well wait for another."""
+Held: TypeAlias = WeakValueDictionary[tuple[Caller, str], OwnedMutex]
+"""What a thread holds. Not its coroutines: of those, one may well wait for another."""
 
-os.register_at_fork(after_in_child=_held.clear)
+_here = threading.local()
+os.register_at_fork(after_in_child=_here.__dict__.clear)
+
+
+def _of_this_thread() -> Held:
+    held: Held = _here.__dict__.setdefault("held", WeakValueDictionary())
+    return held
 
 
 class KeyValueStoreLock:

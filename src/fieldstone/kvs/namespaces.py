@@ -44,7 +44,7 @@ class NamespaceOperations(Operations):
             is_of_now = entry is not None and current is not None and self._is_of(entry, key, version_of(current))
             values.append(self._value(key, entry) if is_of_now else MISSING)
             size += len(entry or b"")
-        misses = values.count(MISSING)
+        misses = sum([value is MISSING for value in values])
         self._statistics.read(len(values) - misses, misses, size)
         return values
 

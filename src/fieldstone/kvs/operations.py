@@ -241,7 +241,7 @@ class Operations:
             return []
         found = yield ("get_many", self.names(keys))
         values = self._values(keys, found)
-        misses = values.count(MISSING)
+        misses = sum([value is MISSING for value in values])  # not by ==, which is the values' own
         self._statistics.read(len(values) - misses, misses, sum(map(len, filter(None, found))))
         return values
 
@@ -392,6 +392,10 @@ class Operations:
     def clear(self, count: int = 1000) -> Steps[int]:
         """Delete all keys; how many there were."""
         self.require("iterate")
+        if not self._prefix:
+            raise UnsupportedError(
+                self.region, self._backend.kind, "clear() without a prefix, of all the server holds"
+            )
         deleted, cursor = 0, None
         while True:
             names, cursor = yield ("scan", self._prefix, cursor, count)

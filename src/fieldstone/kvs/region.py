@@ -168,7 +168,10 @@ class Region(Keys, AsyncRegion):
         with self._guard:
             if self._configured:
                 raise AlreadyConfiguredError(self.name)
-            mangler = resolve(key_mangler)
+            try:
+                mangler = resolve(key_mangler)
+            except ImportError as error:
+                raise RegionConfigurationError(self.name, f"key_mangler: {error}") from error
             try:
                 options = Options.taken_from(backend_args)
                 codec = Codec(options.make_serializer())
@@ -184,8 +187,8 @@ class Region(Keys, AsyncRegion):
             runner = Runner(self.name, backend, options)
             operations = Operations(runner, codec, options, _chosen(backend, mangler))
             backend.learn_names(operations.name)
-            self._configured = operations, runner
             self.locking = locking
+            self._configured = operations, runner
         return self
 
     @property

@@ -35,8 +35,13 @@ FAILED = {
     "gives_each_holder_a_greater_fence",
     "is_held_longer_when_it_is_renewed",
 }
-BY_CHANCE = {"gets_what_is_let_go_while_it_waits", "keeps_threads_apart"}
-"""It pauses for random times that double: several that wait may be through in time, or not."""
+BY_CHANCE = {
+    # It pauses for random times that double: several that wait may be through in time, or not.
+    "gets_what_is_let_go_while_it_waits",
+    "keeps_threads_apart",
+    # memcached ends a second at its next tick, which may be sooner than the holder's own clock says.
+    "authorises_nothing_after_its_timeout",
+}
 
 
 def foreign_locks(prefix: str) -> Locks:

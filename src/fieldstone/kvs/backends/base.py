@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,7 +159,37 @@ class Backend(ABC):
 
         In a thread, unless the backend has something better.
         """
+        if method == "acquire":
+            return await self._acquired(*args)
         return await asyncio.to_thread(getattr(self, method), *args)
+
+    async def _acquired(self, name: str, token: str, timeout: float, wait: float) -> int | None:
+        # In a thread of its own: were all those of the loop to wait here, the holder could not let go.
+        fence: Future[int | None] = Future()
+        is_left = threading.Event()
+
+        def acquire() -> None:
+            try:
+                granted = self.acquire(name, token, timeout, wait)
+            except BaseException as error:
+                fence.set_exception(error)
+                return
+            fence.set_result(granted)
+            if granted is not None and is_left.is_set():
+                self.release(name, token)
+
+        threading.Thread(target=acquire, daemon=True, name="waiting for a lock").start()
+        try:
+            return await asyncio.shield(asyncio.wrap_future(fence))
+        except asyncio.CancelledError:  # which a thread cannot be: what it gets now is let go
+            is_left.set()
+            self.withdraw(name, token)
+            if fence.done() and fence.exception() is None and fence.result() is not None:
+                self.release(name, token)
+            raise
+
+    def withdraw(self, name: str, token: str) -> None:  # noqa: B027  # the others find out when their wait is over
+        """Whoever waits with this token waits no more."""
 
     def server_statistics(self) -> Mapping[str, str]:
         """What the server says of itself, for a table: short names to short texts. One round trip."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import OrderedDict, deque
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fieldstone.kvs.backends.base import Abilities, Backend
 from fieldstone.kvs.entries import incremented, version_of
+from fieldstone.kvs.options import is_integer
 
 
 class _Kept(NamedTuple):
@@ -39,7 +39,7 @@ class MemoryBackend(Backend):
     def __init__(
         self, region: str, *, max_bytes: int = 64 * 2**20, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        if max_bytes < 1:
+        if not is_integer(max_bytes, at_least=1):
             raise ValueError(f"max_bytes is {max_bytes!r}, and should be a number of bytes, 1 or more")
         self.abilities = Abilities(
             shared=False, durable=False, evicts=True, atomic_bulk=True, max_value_bytes=max_bytes
@@ -50,7 +50,7 @@ class MemoryBackend(Backend):
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the longest unused first
         self._bytes = 0
         self._locks: dict[str, _Held] = {}
-        self._withdrawn: set[str] = set()  # owners who wait no more, and whose threads do not know it yet
+        self._withdrawn: set[str] = set()  # of those who wait no more, and do not know it yet
         self._fence = 0
 
     # Entries
@@ -161,6 +161,7 @@ class MemoryBackend(Backend):
                 held.owner, held.expires = token, self._clock() + timeout
             finally:
                 held.waiting.remove(token)
+                self._withdrawn.discard(token)
                 self._forget(name, held)
                 self._changed.notify_all()
             self._fence = max(self._fence + 1, time.time_ns() // 1000)
@@ -197,22 +198,14 @@ class MemoryBackend(Backend):
 
     async def acall(self, method: str, *args: Any) -> Any:
         # Only a lock waits; all else is done before a thread would have begun.
-        if method == "acquire":
-            return await self._aacquire(*args)
-        return getattr(self, method)(*args)
+        return await super().acall(method, *args) if method == "acquire" else getattr(self, method)(*args)
 
-    async def _aacquire(self, name: str, token: str, timeout: float, wait: float) -> int | None:
-        waiting = asyncio.ensure_future(asyncio.to_thread(self.acquire, name, token, timeout, wait))
-        try:
-            return await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            with self._changed:
+    def withdraw(self, name: str, token: str) -> None:
+        with self._changed:
+            held = self._locks.get(name)
+            if held is not None and token in held.waiting:
                 self._withdrawn.add(token)
                 self._changed.notify_all()
-            if await waiting is not None:
-                self.release(name, token)
-            self._withdrawn.discard(token)
-            raise
 
     def server_statistics(self) -> Mapping[str, str]:
         with self._changed:

@@ -75,7 +75,7 @@ async def agranted(attempt: Attempt, wait: float, run: Run) -> int | None:
 
     One thread may be all there is: were it to wait here, the holder could not let go.
     """
-    until = time.monotonic() + wait
+    until, fence = time.monotonic() + wait, None
     try:
         while True:
             left = max(until - time.monotonic(), 0.0)
@@ -84,7 +84,19 @@ async def agranted(attempt: Attempt, wait: float, run: Run) -> int | None:
                 return fence
             await asyncio.sleep(min(attempt.pause(), max(until - time.monotonic(), 0.0)))
     finally:
-        await run(attempt.close)
+        await _close(attempt, fence, run)
+
+
+async def _close(attempt: Attempt, fence: int | None, run: Run) -> None:
+    # Of who is cancelled here nobody learns that he was granted it.
+    closing = asyncio.ensure_future(run(attempt.close))
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        if fence is not None:
+            await run(attempt.undo)
+        raise
 
 
 async def _once(attempt: Attempt, left: float, run: Run) -> int | None:
