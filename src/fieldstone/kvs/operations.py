@@ -392,10 +392,6 @@ class Operations:
     def clear(self, count: int = 1000) -> Steps[int]:
         """Delete all keys; how many there were."""
         self.require("iterate")
-        if not self._prefix:
-            raise UnsupportedError(
-                self.region, self._backend.kind, "clear() without a prefix, of all the server holds"
-            )
         deleted, cursor = 0, None
         while True:
             names, cursor = yield ("scan", self._prefix, cursor, count)

@@ -171,7 +171,7 @@ class Region(Keys, AsyncRegion):
             try:
                 mangler = resolve(key_mangler)
             except ImportError as error:
-                raise RegionConfigurationError(self.name, f"key_mangler: {error}") from error
+                raise RegionConfigurationError(self.name, f"key_mangler: {error}") from None
             try:
                 options = Options.taken_from(backend_args)
                 codec = Codec(options.make_serializer())
@@ -286,7 +286,10 @@ class Region(Keys, AsyncRegion):
                 return
 
     def clear(self) -> int:
-        """Delete all values; how many there were. Those of namespaces are theirs to invalidate."""
+        """Delete all values; how many there were. Those of namespaces are theirs to invalidate.
+
+        With an empty ``prefix``, all that the server holds.
+        """
         return int(self._run(self._operations().clear()))
 
     def namespace(self, name: str) -> Namespace:

