@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fieldstone.errors import NotFound, ServiceUnavailable
+from fieldstone.kvs.creation import CreatingOperations
 from fieldstone.kvs.locks import KeyValueStoreLock
-from fieldstone.kvs.operations import RAISE, Operations, Runner, Steps
+from fieldstone.kvs.runner import RAISE, Runner, Steps
 from fieldstone.values import MISSING
 
 
@@ -21,7 +22,7 @@ class AsyncKeys:
 
     name: str
 
-    def _operations(self) -> Operations:
+    def _operations(self) -> CreatingOperations:
         raise NotImplementedError
 
     def _runner(self) -> Runner:

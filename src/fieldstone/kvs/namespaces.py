@@ -12,12 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 from fieldstone.errors import ServiceUnavailable
+from fieldstone.kvs.creation import CreatingOperations
 from fieldstone.kvs.entries import NO_GENERATION, Entry, integer_entry, version_of
-from fieldstone.kvs.operations import Operations, Runner, Steps, some
+from fieldstone.kvs.operations import Operations, some
+from fieldstone.kvs.runner import Runner, Steps
 from fieldstone.values import MISSING
 
 
-class NamespaceOperations(Operations):
+class NamespaceOperations(CreatingOperations):
     """The operations on keys of one namespace of a region."""
 
     def __init__(self, region: Operations, runner: Runner, namespace: str) -> None:

@@ -1,4 +1,4 @@
-"""What a region does, call by call of its backend.
+"""What a region does with its keys, call by call of its backend.
 
 Each operation is a generator that yields calls of the backend, ``("get", name)``, and is sent their results. So it
 is written once: ``Runner`` drives it for functions and for coroutines.
@@ -6,150 +6,28 @@ is written once: ``Runner`` drives it for functions and for coroutines.
 
 from __future__ import annotations
 
-import enum
-import inspect
 import math
 import time
-import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fieldstone.errors import (
     BadSignatureError,
     FieldstoneError,
     InvalidEntryError,
     InvalidKeyError,
-    LockNotAcquiredError,
-    ServiceUnavailable,
     UnreadableEntryError,
     UnsupportedError,
 )
-from fieldstone.kvs.backends.base import Backend
-from fieldstone.kvs.breaker import Breaker
 from fieldstone.kvs.entries import MAXIMUM, MINIMUM, NO_GENERATION, Codec, Entry
-from fieldstone.kvs.options import Options, is_duration, is_integer, is_number
-from fieldstone.kvs.publishing import Publisher
-from fieldstone.kvs.statistics import Statistics
+from fieldstone.kvs.options import Options, is_duration, is_integer
+from fieldstone.kvs.runner import Runner, Steps
 from fieldstone.values import MISSING
-
-T = TypeVar("T")
-
-
-class _Raise(enum.Enum):
-    RAISE = "RAISE"
-
-    def __repr__(self) -> str:
-        return "an error"
-
-
-RAISE: Final = _Raise.RAISE
-"""The default of a default: there is none, and what is missing is an error."""
-
-Steps = Generator[tuple[Any, ...], Any, T]
-
-CREATE = "create"
-"""In the place of a method: call the function that follows, or await what it gives."""
 
 _SHORT = 100
 """Keys and prefixes of so many characters every backend takes."""
 
 _GRAPHIC = bytes(range(0x21, 0x7F))
-
-_LOCKING = frozenset({"acquire", "release", "renew", "locked"})
-
-
-class Runner:
-    """Makes the calls of operations: counts them, times them, and tells a backend's errors as ours."""
-
-    def __init__(self, region: str, backend: Backend, options: Options) -> None:
-        self.region = region
-        self.backend = backend
-        self.statistics = Statistics()
-        self.publisher = Publisher(region, backend, options, self.statistics)
-        self.breaker = Breaker(region, options.breaker_failures, options.breaker_seconds)
-        self.is_fail_open = options.fail == "open"
-        self._unavailable = backend.unavailable
-
-    def run(self, steps: Steps[T]) -> T:
-        """Drive an operation to its end."""
-        try:
-            call = next(steps)
-            while True:
-                try:
-                    result = self.call(*call)
-                except BaseException as error:
-                    call = steps.throw(error)
-                else:
-                    call = steps.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-    async def arun(self, steps: Steps[T]) -> T:
-        """``run`` for a coroutine. One that is cancelled leaves as an operation leaves at an error."""
-        try:
-            call = next(steps)
-            while True:
-                try:
-                    result = await self.acall(*call)
-                except BaseException as error:
-                    call = steps.throw(error)
-                else:
-                    call = steps.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-    def call(self, method: str, *args: Any) -> Any:
-        """One call of the backend. Raises ``ServiceUnavailable``."""
-        if method == CREATE:
-            return args[0]()
-        if self.breaker.is_open:
-            self._ask_breaker()
-        began = time.perf_counter()
-        try:
-            result = getattr(self.backend, method)(*args)
-        except self._unavailable as error:
-            raise self._failed(error) from error
-        if self._succeeded(method, began) >= self.publisher.due:
-            self.publisher.publish(self)
-        return result
-
-    async def acall(self, method: str, *args: Any) -> Any:
-        if method == CREATE:
-            created = args[0]()
-            return await created if inspect.isawaitable(created) else created
-        if self.breaker.is_open:
-            self._ask_breaker()
-        began = time.perf_counter()
-        try:
-            result = await self.backend.acall(method, *args)
-        except self._unavailable as error:
-            raise self._failed(error) from error
-        if self._succeeded(method, began) >= self.publisher.due:
-            await self.publisher.apublish(self)
-        return result
-
-    def _ask_breaker(self) -> None:
-        if not self.breaker.admits():
-            self.statistics.was_refused()
-            raise ServiceUnavailable(self.region, self.backend.kind, "it has failed several times in a row")
-
-    def _failed(self, error: BaseException) -> ServiceUnavailable:
-        self.statistics.failed()
-        reason = f"{type(error).__name__}: {error}"
-        self.breaker.failed(reason)
-        return ServiceUnavailable(self.region, f"{self.backend.kind} at {self.backend.address}", reason)
-
-    def _succeeded(self, method: str, began: float) -> float:
-        """The time, by ``perf_counter``; of calls for locks the one before."""
-        if self.breaker.failures:
-            self.breaker.succeeded()
-        if method in _LOCKING:
-            return began
-        now = time.perf_counter()
-        self.statistics.called(now - began)
-        return now
 
 
 class Operations:
@@ -399,76 +277,6 @@ class Operations:
                 deleted += yield ("delete_many", names)
             if cursor is None:
                 return deleted
-
-    # Creating
-
-    def get_or_create(
-        self, key: str, create: Callable[[], Any], ttl: float | None, stale: float, timeout: float, wait: float
-    ) -> Steps[Any]:
-        """The value; if there is none, what one caller's ``create()`` gives. See ``Region.get_or_create``."""
-        lasting = self.lasting(ttl)
-        if not is_number(stale) or stale < 0:
-            raise ValueError(f"stale is {stale!r}, and should be a number of seconds, 0 or more")
-        try:
-            generation, entry = yield from self._found(key)
-            if entry is not None and entry.fresh_until > time.time():
-                return entry.value
-            owner, name = uuid.uuid4().hex, self._named(self._creation_prefix, key)
-            began = time.monotonic()
-            fence = yield ("acquire", name, owner, timeout, 0.0 if entry is not None else wait)
-        except ServiceUnavailable:
-            if not self._is_fail_open:
-                raise
-            return (yield (CREATE, create))
-        if fence is None:
-            if entry is not None:
-                return entry.value
-            raise LockNotAcquiredError(key, time.monotonic() - began)
-        try:
-            generation, entry = yield from self._found(key)
-            if entry is not None and entry.fresh_until > time.time():
-                return entry.value  # another has created it meanwhile
-            value = yield (CREATE, create)
-            yield from self._keep(key, value, lasting, stale, generation)
-            return value
-        finally:
-            yield from self._let_go(name, owner)
-
-    def _found(self, key: str) -> Steps[tuple[bytes, Entry | None]]:
-        """The generation that counts, and the entry, fresh or not, if it is of that."""
-        try:
-            found = yield ("get", self.name(key))
-        except ServiceUnavailable:
-            if not self._is_fail_open:
-                raise
-            return NO_GENERATION, None
-        return NO_GENERATION, self._counted(key, found)
-
-    def _counted(self, key: str, found: bytes | None) -> Entry | None:
-        entry = None if found is None else self._entry(key, found)
-        is_fresh = entry is not None and entry.fresh_until > time.time()
-        self._statistics.read(is_fresh, not is_fresh, len(found or b""))
-        return entry
-
-    def _keep(self, key: str, value: Any, ttl: float | None, stale: float, generation: bytes) -> Steps[None]:
-        entry = self.encoded(key, value)
-        fresh_until = math.inf if ttl is None or not stale else time.time() + ttl
-        if generation != NO_GENERATION or not math.isinf(fresh_until):
-            entry = self.codec.extended(entry, fresh_until, generation)
-        try:
-            lasts = None if ttl is None else ttl + stale
-            yield from self._written(key, "set", self.name(key), entry, lasts)
-            self._statistics.wrote(1, len(entry))
-        except ServiceUnavailable:
-            if not self._is_fail_open:
-                raise
-
-    def _let_go(self, name: str, owner: str) -> Steps[None]:
-        try:
-            yield ("release", name, owner)
-        except ServiceUnavailable:
-            if not self._is_fail_open:
-                raise
 
 
 def some(keys: Mapping[str, Any]) -> str:

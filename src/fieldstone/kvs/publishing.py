@@ -30,8 +30,8 @@ from fieldstone.kvs.serializers import JSONSerializer
 from fieldstone.kvs.statistics import BOUNDS, Snapshot, Statistics
 
 if TYPE_CHECKING:
-    from fieldstone.kvs.operations import Runner
     from fieldstone.kvs.region import Region
+    from fieldstone.kvs.runner import Runner
 
 log = logging.getLogger("fieldstone.kvs")
 
