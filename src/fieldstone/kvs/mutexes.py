@@ -112,7 +112,7 @@ Held: TypeAlias = WeakValueDictionary[tuple[Caller, str], OwnedMutex]
 """What a thread holds. Not its coroutines: of those, one may well wait for another."""
 
 _here = threading.local()
-os.register_at_fork(after_in_child=_here.__dict__.clear)
+os.register_at_fork(after_in_child=lambda: _here.__dict__.clear())
 
 
 def _of_this_thread() -> Held:
