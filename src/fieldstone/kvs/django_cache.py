@@ -2,8 +2,8 @@
 
     CACHES = {"default": {"BACKEND": "fieldstone.kvs.django_cache.RegionCache", "LOCATION": "pages"}}
 
-``LOCATION`` is the name of a region. ``TIMEOUT``, ``KEY_PREFIX``, ``VERSION`` and ``KEY_FUNCTION`` are Django's, as
-all rules here are: https://docs.djangoproject.com/en/5.2/topics/cache/. What a value can be is for the region's
+``LOCATION`` is the name of a region. ``TIMEOUT``, ``KEY_PREFIX``, ``VERSION`` and ``KEY_FUNCTION`` are Django's,
+as all rules here are: https://docs.djangoproject.com/en/5.2/topics/cache/. What a value can be is for the region's
 serializer to say: whole pages, for one, want ``"SERIALIZER": "pickle"``, which is signed.
 """
 
