@@ -66,9 +66,10 @@ class KeyValueMachine(RuleBasedStateMachine):
         blocks = [page.build(Quiz, self.usage(block)) for block in (0, 1)]
         self.cache = FieldDataCache(blocks, self.course, self.user, using=self.alias)
         self.kvs = DjangoKeyValueStore(self.cache)
-        self.seen = dict(self.stored)  # what the cache is to show, as far as it has looked
         self.met = {(Scope.user_state, 0), (Scope.user_state, 1), (Scope.preferences, 0), (Scope.user_info, 0)}
         self.met |= {(Scope.user_state_summary, 0), (Scope.user_state_summary, 1)}
+        # What the cache is to show, as far as it has looked.
+        self.seen = {field: text for field, text in self.stored.items() if field[:2] in self.met}
 
     def usage(self, block):
         return self.course.make_usage_key("quiz", f"b{block}")  # a new object at each call
