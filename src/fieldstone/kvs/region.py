@@ -87,8 +87,11 @@ class Region(Keys, AsyncRegion):
                     raise
                 raise RegionConfigurationError(self.name, str(error)) from error
             if proxy_list:
-                from fieldstone.kvs.bridge import ProxiedBackend  # needs dogpile.cache
-
+                try:
+                    from fieldstone.kvs.bridge import ProxiedBackend
+                except ModuleNotFoundError as error:
+                    reason = "proxies are dogpile.cache's: pip install 'fieldstone[dogpile]'"
+                    raise RegionConfigurationError(self.name, reason) from error
                 backend = ProxiedBackend(backend, list(proxy_list), codec, region=self.name)
             runner = Runner(self.name, backend, options)
             operations = CreatingOperations(runner, codec, options, _chosen(backend, mangler))
