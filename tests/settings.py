@@ -12,9 +12,11 @@ sys.path.append(str(Path(__file__).parent.parent / "example"))
 from project.settings import *  # noqa: F403
 from project.settings import DATABASES as EXAMPLE_DATABASES
 from project.settings import FIELDSTONE as EXAMPLE_FIELDSTONE
+from project.settings import INSTALLED_APPS as EXAMPLE_APPS
 from project.settings import VAR
 
 DEBUG = False
+INSTALLED_APPS = [*EXAMPLE_APPS, "tests.testing.blog"]
 ALLOWED_HOSTS = ["testserver"]
 FIELDSTONE = {**EXAMPLE_FIELDSTONE, "LEARNER_SWITCHER": True}
 

@@ -1,0 +1,67 @@
+"""What every tool that holds for a body of code has in common."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+
+T = TypeVar("T")
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Around(ABC, Generic[T]):
+    """Holds for a body: ``with``, ``async with``, or a decorator of functions, coroutines and classes of tests.
+
+    As a decorator it begins anew with each call; of a class it decorates each method whose name begins with
+    ``test``. In a coroutine it begins and ends in the thread that Django's database calls are made in, since
+    that is where their connections are.
+    """
+
+    @abstractmethod
+    def __enter__(self) -> T: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None: ...
+
+    async def __aenter__(self) -> T:
+        return await sync_to_async(self.__enter__)()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await sync_to_async(self.__exit__)(kind, error, trace)
+
+    def __call__(self, decorated: Decorated) -> Decorated:
+        if isinstance(decorated, type):
+            for name, test in list(vars(decorated).items()):
+                if name.startswith("test") and callable(test):
+                    setattr(decorated, name, self(test))
+            return cast(Decorated, decorated)
+        if inspect.iscoroutinefunction(decorated):
+
+            @functools.wraps(decorated)
+            async def held(*args: Any, **kwargs: Any) -> Any:
+                async with self._anew():
+                    return await decorated(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(decorated)
+            def held(*args: Any, **kwargs: Any) -> Any:
+                with self._anew():
+                    return decorated(*args, **kwargs)
+
+        return cast(Decorated, held)
+
+    def _anew(self) -> Self:
+        """What ``__init__`` was told, and nothing of what a body left behind."""
+        return copy.copy(self)
