@@ -42,8 +42,9 @@ It may call ``run`` more than once, and may use the connection itself: of what i
 def watch(connection: BaseDatabaseWrapper, watcher: Watcher) -> Callable[[], None]:
     """Tell ``watcher`` of all that passes through ``connection``, until the function given back is called.
 
-    The watcher that came first is the outermost, as with Django's ``execute_wrapper``; they may go in any order. Not seen: ``BEGIN`` on
-    PostgreSQL and MariaDB (Django turns autocommit off instead), and the driver's own words at a login.
+    The watcher that came first is the outermost, as with Django's ``execute_wrapper``; they may go in any order.
+    Not seen: ``BEGIN`` on PostgreSQL and MariaDB (Django turns autocommit off instead), and the driver's own
+    words at a login.
     """
 
     def of_a_statement(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
