@@ -38,6 +38,7 @@ class Around(ABC, Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        __tracebackhide__ = True
         return await sync_to_async(self.__exit__)(kind, error, trace)
 
     def __call__(self, decorated: Decorated) -> Decorated:
@@ -50,6 +51,7 @@ class Around(ABC, Generic[T]):
 
             @functools.wraps(decorated)
             async def held(*args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
                 async with self._anew():
                     return await decorated(*args, **kwargs)
 
@@ -57,6 +59,7 @@ class Around(ABC, Generic[T]):
 
             @functools.wraps(decorated)
             def held(*args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
                 with self._anew():
                     return decorated(*args, **kwargs)
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import asgiref
 import django
 
+from fieldstone.testing.awaiting import HANDLER, frames_awaiting
+
 HERE = str(Path(__file__).parent) + os.sep
 CONTRACTS = str(Path(__file__).parent / "contracts") + os.sep
 PLUMBING = tuple(
@@ -91,6 +93,8 @@ def _place(frame: FrameType) -> Place:
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
+        if frame.f_code is HANDLER:
+            yield from frames_awaiting(frame)
         frame = frame.f_back
 
 

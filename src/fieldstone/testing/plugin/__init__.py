@@ -7,4 +7,4 @@ import pytest
 
 pytest.register_assert_rewrite("fieldstone.testing.contracts")
 
-pytest_plugins: list[str] = []
+pytest_plugins = [f"{__name__}.{tool}" for tool in ("budgets", "clock", "transactions")]

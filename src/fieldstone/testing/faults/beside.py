@@ -1,0 +1,23 @@
+"""A connection of the kit's own, beside the one that is tested."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@contextlib.contextmanager
+def beside(connection: BaseDatabaseWrapper) -> Iterator[Any]:
+    """A cursor of another connection to the same database, from no pool. Raises as Django does."""
+    settings = copy.deepcopy(connection.settings_dict)
+    settings["OPTIONS"].pop("pool", None)
+    other = type(connection)(settings, connection.alias)
+    try:
+        with other.cursor() as cursor:
+            yield cursor
+    finally:
+        other.close()

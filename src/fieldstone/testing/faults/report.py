@@ -1,0 +1,106 @@
+"""What is said of a point that was never reached: what came by instead, from where, and what to do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from django.db import connections
+
+from fieldstone.testing.faults.patterns import Pattern, folded
+from fieldstone.testing.places import Place
+from fieldstone.testing.statements import Statement
+
+WIDTH = 72
+"""Characters of a statement that are shown."""
+AT_EACH_END = 20
+"""Statements that are shown of a long list, from its beginning and from its end."""
+SELECTED = re.compile(r"^(SELECT (?:DISTINCT )?).{20,}? (FROM )")
+
+
+@dataclass(slots=True)
+class Seen:
+    """A statement that came by."""
+
+    statement: Statement
+    place: Place
+    """In the project's code, or in its templates."""
+    matches: bool
+    error: Exception | None = None
+    """It failed by itself, where the fault was to come after it."""
+
+
+def not_reached(tool: str, pattern: Pattern, nth: int | None, using: str, seen: list[Seen]) -> str:
+    """The message of ``PointNotReached``."""
+    if not seen:
+        return f"{tool} was not reached: nothing was asked of {using!r} by this thread.\n\n{_elsewhere(using)}"
+    return "\n".join(
+        [
+            f"{tool} was not reached on {using!r}: {_reason(nth, seen)}",
+            "",
+            *_table(seen),
+            "",
+            _advice(pattern, seen),
+        ]
+    )
+
+
+def _reason(nth: int | None, seen: list[Seen]) -> str:
+    matching = [each for each in seen if each.matches]
+    statements = "the only statement" if len(seen) == 1 else f"{len(seen)} statements"
+    if not matching:
+        return f"{statements} does not match." if len(seen) == 1 else f"none of {statements} matches."
+    failed = [each for each in matching if each.error]
+    if failed:
+        return f"what matches has failed by itself, so nothing came after it: {_told(failed[-1].error)}"
+    verb = "matches" if len(matching) == 1 else "match"
+    return f"{len(matching)} of {statements} {verb}, and nth={nth}."
+
+
+def _told(error: Exception | None) -> str:
+    return f"{type(error).__name__}: {folded(str(error))}"
+
+
+def _table(seen: list[Seen]) -> list[str]:
+    left_out = max(len(seen) - 2 * AT_EACH_END, 0)
+    rows = [
+        (f"{'>' if each.matches else ' '} {number}", short(each.statement.sql), str(each.place))
+        for number, each in enumerate(seen, 1)
+    ]
+    if left_out:
+        rows[AT_EACH_END:-AT_EACH_END] = [("", f"({left_out} more)", "")]
+    head = ("", "statement (> matches)", "place")
+    numbers, statements = (max(len(row[column]) for row in (head, *rows)) for column in (0, 1))
+    return [f"  {number:>{numbers}}  {sql:{statements}}  {place}".rstrip() for number, sql, place in (head, *rows)]
+
+
+def short(sql: str) -> str:
+    """One line of it, without the list of columns where that would take most of the line."""
+    text = folded(sql)
+    if len(text) > WIDTH:
+        text = SELECTED.sub(r"\1… \2", text, count=1)
+    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+
+
+def _advice(pattern: Pattern, seen: list[Seen]) -> str:
+    if any(each.matches for each in seen):
+        return "Mend nth, or the code that was to ask this more often; nth=None is each statement that matches."
+    said = [number for number, each in enumerate(seen, 1) if pattern.occurs_as_text(each.statement.sql)]
+    if said:
+        return (
+            f"The text of the pattern is in statement {said[0]}, but it is read as a regular expression:"
+            f" write it as {re.escape(pattern.text)!r}."
+        )
+    return (
+        "Mend the pattern, or the code that was to come by. The pattern is a regular expression, searched in the"
+        " SQL above\n(in its whole length), in any case, with or without the quotes around names."
+    )
+
+
+def _elsewhere(using: str) -> str:
+    others = ", ".join(repr(alias) for alias in connections if alias != using)
+    hint = f" (there are {others} as well)" if others else ""
+    return (
+        f"If the code uses another database, name it with using=...{hint}. If it asks in a thread of its own,\n"
+        "which has a connection of its own, put the tool inside what that thread runs."
+    )
