@@ -4,16 +4,14 @@ DATABASES is ``settings.DATABASES`` as JSON, with the aliases ``states`` and ``h
 """
 
 import json
-import os
-import signal
 import sys
 
 import django
 from django.conf import settings
-from django.db import connections
 
 from fieldstone.store.outbox import sweep
 from fieldstone.store.routing import Home
+from fieldstone.testing.faults import at_statement, kill_self
 
 settings.configure(
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.store"],
@@ -22,13 +20,6 @@ settings.configure(
 )
 django.setup()
 
-
-def killed_at_the_delete(execute, sql, parameters, many, context):
-    if sql.startswith("DELETE"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return execute(sql, parameters, many, context)
-
-
-with connections["states"].execute_wrapper(killed_at_the_delete):
+with at_statement("^DELETE", kill_self, using="states"):
     for _ in sweep(Home("states", "history"), batch=3):
         pass

@@ -15,6 +15,7 @@ from django.db import connections, transaction
 
 from fieldstone.errors import ConflictError, InvalidPlaceError
 from fieldstone.store import Preferences, Store, Summary, UserInfo
+from fieldstone.testing.faults import at_statement
 from tests.conftest import COURSE, each_engine, usage
 
 A, B = usage("a"), usage("b")
@@ -119,18 +120,6 @@ def test_under_async_to_sync_calls_are_part_of_the_callers_transaction(store, le
     assert A not in store.read(learner, [A])
 
 
-@asynccontextmanager
-async def wrapped(alias, wrapper):
-    """The statements of the calls' thread go through this."""
-    await sync_to_async(lambda: connections[alias].ensure_connection())()  # its first statements are Django's
-    context = await sync_to_async(lambda: connections[alias].execute_wrapper(wrapper))()
-    await sync_to_async(context.__enter__)()
-    try:
-        yield
-    finally:
-        await sync_to_async(context.__exit__)(None, None, None)
-
-
 # While the database hangs
 
 
@@ -162,15 +151,10 @@ def locked(alias, learner):
 async def hanging(alias, learner):
     """A lock is held, and the calls' thread is made to say when it sends a statement. Released at the end."""
     sent = threading.Event()
-
-    def tell(execute, *arguments):
-        sent.set()
-        return execute(*arguments)
-
     loop, holder = asyncio.get_running_loop(), ThreadPoolExecutor(1)
     lock = locked(alias, learner)
     try:
-        async with wrapped(alias, tell):
+        async with at_statement("", sent.set, nth=None, using=alias):
             await loop.run_in_executor(holder, lock.__enter__)
             try:
                 yield sent
@@ -282,12 +266,11 @@ def test_a_scan_fetches_batch_by_batch_in_its_thread(filled, alias):
     """Constant memory: no more than two batches are ahead of what is used."""
     threads = []
 
-    def note(execute, *arguments):
+    def note():
         threads.append(threading.get_ident())
-        return execute(*arguments)
 
     async def main():
-        async with wrapped(alias, note):
+        async with at_statement("", note, nth=None, using=alias):
             rows = filled.ascan(context=COURSE, batch=2)
             assert threads == []
             return [len(threads) async for _ in rows]

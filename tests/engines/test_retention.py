@@ -24,6 +24,7 @@ from fieldstone.store.retention import Limits, Trimmed, Trimming
 from fieldstone.store.routing import Home
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY
 from fieldstone.store.verify import Verification
+from fieldstone.testing.faults import at_statement
 from tests.conftest import each_engine, usage
 
 A, B = usage("a"), usage("b")
@@ -316,16 +317,7 @@ def test_several_trimmings_and_saves_at_once_agree(store, alias):
 def test_a_trimming_amid_a_verification_is_no_disagreement(store, alias):
     for learner, number in itertools.product((1, 2), range(1, 10)):
         store.save(learner, {A: {"x": number}})
-    done = []
-
-    def wrapper(execute, sql, parameters, many, context):
-        result = execute(sql, parameters, many, context)
-        if HISTORY in sql and "delta" in sql and len(done) < 1:
-            done.append(sql)
-            trim(alias, revisions=3)
-        return result
-
-    with connections[alias].execute_wrapper(wrapper):
+    with at_statement(f"delta.* FROM {HISTORY}", lambda: trim(alias, revisions=3), when="after", using=alias):
         assert findings(alias, 2) == []
     assert numbers(alias) == [7, 8, 9] * 2
 

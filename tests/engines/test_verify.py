@@ -21,6 +21,7 @@ from fieldstone.store.management import progress
 from fieldstone.store.parts import part_of
 from fieldstone.store.tables import HISTORY, SNAPSHOT_EVERY, STATE, USAGE
 from fieldstone.store.verify import Finding, Verification
+from fieldstone.testing.faults import at_statement
 from tests.conftest import COURSE, each_engine, usage
 from tests.engines.plans import FULL_SCAN, plans
 from tests.strategies import field_names, json_values
@@ -280,19 +281,6 @@ def changing(batches, change):
         change()
 
 
-def at_statement(alias, table, change):
-    """Make a change, once, right before the first statement over a table."""
-    done = []
-
-    def wrapper(execute, sql, parameters, many, context):
-        if f"FROM {table}" in sql and not done:
-            done.append(sql)
-            change()
-        return execute(sql, parameters, many, context)
-
-    return connections[alias].execute_wrapper(wrapper)
-
-
 @each_engine
 def test_a_save_between_reading_states_and_history_is_no_disagreement(saved, alias):
     """A state that grew meanwhile, and one that was not there when the states were read."""
@@ -302,14 +290,14 @@ def test_a_save_between_reading_states_and_history_is_no_disagreement(saved, ali
         Store(alias).save(2, {B: {"x": 4}, C: {"new": 1}})
         Store(alias).save(9, {C: {"new": 1}})
 
-    with at_statement(alias, HISTORY, save):
+    with at_statement(f"FROM {HISTORY}", save, using=alias):
         assert findings(alias) == []
 
 
 @each_engine
 def test_damage_is_found_although_there_was_a_save_meanwhile(saved, alias):
     damage(alias, f"UPDATE {STATE} SET fields = '{{}}' WHERE {OF_2}")
-    with at_statement(alias, HISTORY, lambda: Store(alias).save(2, {B: {"x": 3}})):
+    with at_statement(f"FROM {HISTORY}", lambda: Store(alias).save(2, {B: {"x": 3}}), using=alias):
         assert whats(alias) == ["the state differs from its replay in fields 'x', 'z'"]
 
 

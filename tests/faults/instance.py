@@ -18,6 +18,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 
+from fieldstone.testing.faults import kill
 from scripts.servers.catalogue import NEEDS
 from scripts.servers.session import answer
 from scripts.servers.system import HOST, demotion, follow_parent, free_port, tail
@@ -64,6 +65,7 @@ class Instance:
 
     def start(self) -> None:
         """Start it, on what is in its data folder, and wait until it answers."""
+        assert not self.is_running, "it has been started already"
         self._process = self._spawn(self._command)
         self.wait()
 
@@ -79,17 +81,15 @@ class Instance:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "it has not been started"
+        return self._process
+
     def kill(self) -> None:
-        """``kill -9``, of the server and of every process that it has started."""
-        if self._process is None:
-            return
-        children = children_of(self._process.pid)
-        self._process.kill()
-        for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        self._process.wait(START_SECONDS)
-        self._process = None
+        """``kill -9``, of the server and of every process that it has started; no matter if it is gone already."""
+        if self.is_running:
+            kill(self.process)
 
     @property
     def address(self) -> dict[str, Any]:
@@ -110,20 +110,9 @@ class Instance:
             )
 
 
-def children_of(pid: int) -> list[int]:
-    """Processes that this one has started: PostgreSQL's sessions are in process groups of their own."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended while we looked
-            stat = (folder / "stat").read_text()
-            if int(stat.rpartition(")")[2].split()[1]) == pid:
-                found.append(int(folder.name))
-    return found
-
-
 @contextlib.contextmanager
-def serving(alias: str, folder: Path, **settings: str) -> Iterator[Instance]:
-    """A new server with the store's empty tables, which the alias leads to; killed in the end."""
+def serving(alias: str, folder: Path, app: str | None = "fieldstone_store", **settings: str) -> Iterator[Instance]:
+    """A new server, which the alias leads to, with the app's empty tables, or of all apps; killed in the end."""
     instance = Instance(alias, folder, **settings)
     try:
         instance.make()
@@ -132,7 +121,7 @@ def serving(alias: str, folder: Path, **settings: str) -> Iterator[Instance]:
         with leading_elsewhere(alias, **first), connections[alias].cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {DATABASE}")
         with leading_elsewhere(alias, **instance.address):
-            call_command("migrate", "fieldstone_store", database=alias, verbosity=0)
+            call_command("migrate", *filter(None, [app]), run_syncdb=app is None, database=alias, verbosity=0)
             yield instance
     finally:
         instance.kill()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from django.db import connections
+import contextlib
+import itertools
 
+import pytest
+from django.db import Error, connections
+
+from fieldstone.testing.faults import kill_server_at
 from tests.conftest import each_server
 from tests.engines.writer import Event, Writers
 from tests.faults import marked
@@ -53,3 +57,19 @@ def test_saves_tried_again_after_a_killed_server_are_back_are_all_there_once(sto
     connections[alias].close()
     assert set(marked.check(store, learner, saved)) == saved
     assert len(saved) >= WRITERS * SAVES_BETWEEN * (KILLS + 1)
+
+
+@each_server
+def test_a_server_killed_right_at_a_statement_has_all_of_the_save_or_nothing(store, learner, alias, instance):
+    saved = []
+    for pattern, when in itertools.product(["INSERT INTO fieldstone_user_info", "^COMMIT$"], ["before", "after"]):
+        marker = f"{pattern}, {when}"
+        fault = kill_server_at(pattern, pid=instance.process, when=when, using=alias)
+        with fault, contextlib.suppress(Error):  # PostgreSQL has no more to say after the COMMIT
+            marked.save_marker(store, learner, marker)
+        instance.start()
+        is_there = (pattern, when) == ("^COMMIT$", "after")
+        assert marked.markers_of(store, learner, marked.BLOCKS[0]) == saved + [marker] * is_there
+        marked.save_marker(store, learner, marker)
+        saved.append(marker)
+        assert marked.check(store, learner, saved) == saved

@@ -20,6 +20,7 @@ from fieldstone.store import DELETED, Grade, Store
 from fieldstone.store.engines.walk import Part
 from fieldstone.store.models import StudentModule, StudentModuleHistory, Usage
 from fieldstone.store.verify import Verification
+from fieldstone.testing.faults import at_statement
 from fieldstone.values import Fields
 from tests.conftest import COURSE, each_engine, usage
 from tests.engines.writer import Writers
@@ -141,13 +142,10 @@ def test_get_or_create_gets_the_row_that_another_process_made_meanwhile(rows, us
     """It appears between the look and the insert."""
     told = []
 
-    def save_after(execute, sql, params, many, context):
-        result = execute(sql, params, many, context)
-        if not told and sql.startswith("SELECT"):
-            told.extend(writers.start(_save_theirs, user.pk).rest())
-        return result
+    def save_theirs():
+        told.extend(writers.start(_save_theirs, user.pk).rest())
 
-    with Writers(alias) as writers, connections[alias].execute_wrapper(save_after):
+    with Writers(alias) as writers, at_statement("^SELECT", save_theirs, when="after", using=alias):
         row, is_new = rows.get_or_create(student=user, module_state_key=A, defaults={"state": '{"mine": 1}'})
     assert told == ["saved"]
     assert (is_new, json.loads(row.state)) == (False, {"theirs": 1})

@@ -10,8 +10,10 @@ from fieldstone.errors import InvalidValueError
 from fieldstone.store import Store
 from fieldstone.store.tables import PREFERENCES, STATE, SUMMARY, USER_INFO
 from fieldstone.store.usages import forget_all
+from fieldstone.testing.faults import at_statement, cut_at
+from scripts.servers.system import free_port
 from tests.conftest import each_engine, each_server
-from tests.faults.proxy import Fate, proxied
+from tests.faults.elsewhere import leading_elsewhere
 from tests.xblock.blocks import FIELDS, VALUES, Page, Quiz, key_of, keyed, stored
 from tests.xblock.counting import at_most
 from tests.xblock.faults import FAULTS, missing_table, refused_values
@@ -192,31 +194,45 @@ def test_a_page_of_blocks_that_fails_is_stored_by_its_next_save(user, alias, pag
 # Cut connections
 
 
+def cut(page, quiz, alias, **where):
+    """The next save is cut there; whether it was the answer to its COMMIT."""
+    _on_a_new_connection(alias)
+    with cut_at("", **where, using=alias) as point:
+        assert isinstance(refuse(page.kvs.set_many, keyed(quiz, AFTER)), DatabaseError)
+    return (where["when"], point.matched[where["nth"] - 1].sql) == ("after", "COMMIT")
+
+
+@each_engine
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_save_that_is_cut_at_any_statement_shows_the_old_values_and_a_retry_stores_the_new(
+    user, alias, page, quiz, when
+):
+    """It is stored, too, if the connection is lost between the COMMIT and its answer, and nowhere else."""
+    _on_a_new_connection(alias)
+    with at_statement("", lambda: None, nth=None, using=alias) as uncut:
+        page.kvs.set_many(keyed(quiz, BEFORE))
+    assert len(uncut.matched) > 5, "the keys and four scopes are more statements than that"
+    late = 0
+    for nth in range(1, len(uncut.matched) + 1):
+        is_late = cut(page, quiz, alias, nth=nth, when=when)
+        late += is_late
+        assert page.values(quiz) == BEFORE
+        assert stored(user, alias) == (AFTER if is_late else BEFORE)
+        page.kvs.set_many(keyed(quiz, AFTER))
+        assert page.values(quiz) == stored(user, alias) == AFTER
+        page.kvs.set_many(keyed(quiz, BEFORE))
+    assert late == (when == "after")
+
+
 @each_server
-def test_a_save_that_is_cut_at_any_turn_shows_the_old_values_and_a_retry_stores_the_new(user, alias):
-    """Before the server hears of that turn, so nothing of it can have been stored."""
-    with proxied(alias) as proxy:
-        page = Page(user, alias)
-        quiz = page.add()
-        page.kvs.set_many(keyed(quiz, BEFORE))
-        proxy.fate = uncut = Fate()
-        _on_a_new_connection(alias)
-        page.kvs.set_many(keyed(quiz, BEFORE))
-        turns = uncut.turns
-        assert turns > 5, "the login, the keys and four scopes are more turns than that"
-        for turn in range(turns):
-            proxy.fate = Fate(turn)
-            _on_a_new_connection(alias)
-            refuse(page.kvs.set_many, keyed(quiz, AFTER))
-            proxy.fate = Fate()
-            _on_a_new_connection(alias)
-            assert page.values(quiz) == BEFORE
-            # Django tells MariaDB after the COMMIT to commit by itself again: cut there, it is too late to undo.
-            is_late = connections[alias].vendor == "mysql" and turn == turns - 1
-            assert stored(user, alias) == (AFTER if is_late else BEFORE)
-            page.kvs.set_many(keyed(quiz, AFTER))
-            assert page.values(quiz) == stored(user, alias) == AFTER
-            page.kvs.set_many(keyed(quiz, BEFORE))
+def test_a_save_that_gets_no_connection_shows_the_old_values(user, alias, page, quiz):
+    """A login that is cut amid is among the turns of ``tests/faults/test_cut_connections.py``."""
+    if connections[alias].vendor == "sqlite":
+        pytest.skip("SQLite has no connection to get")
+    with leading_elsewhere(alias, PORT=free_port()):
+        assert isinstance(refuse(page.kvs.set_many, keyed(quiz, AFTER)), DatabaseError)
+        assert page.values(quiz) == BEFORE
+    assert stored(user, alias) == BEFORE
 
 
 def _on_a_new_connection(alias):
