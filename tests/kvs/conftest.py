@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from fieldstone.kvs import Region
+from fieldstone.testing.contracts.base import Make, Run, making, needs, running
 from tests.kvs.backends import KINDS, Kind, params
-from tests.kvs.workers import Workers, in_loop
+from tests.kvs.workers import Workers
 
 
 @pytest.fixture(params=params(KINDS))
@@ -20,37 +20,21 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-def make(kind: Kind) -> Iterator[Callable[..., Region]]:
+def make(kind: Kind) -> Iterator[Make]:
     """Makes regions: of a new name, or another handle to one whose name is given."""
-    made: list[Region] = []
-
-    def made_and_kept(name: str | None = None, **options: Any) -> Region:
-        made.append(kind.configured(name, **options))
-        return made[-1]
-
-    yield made_and_kept
-    for region in made:
-        if region.abilities.iterate:
-            region.clear()
-        region.close()
+    with making(kind.configured) as make:
+        yield make
 
 
 @pytest.fixture
-def region(make: Callable[..., Region]) -> Region:
+def region(make: Make) -> Region:
     return make()
 
 
 @pytest.fixture
-def run(region: Region) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+def run(region: Region) -> Run:
     """Runs a coroutine that uses the region, and closes what it had open in the loop."""
-
-    async def closing(coroutine: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return await coroutine
-        finally:
-            await region.aclose()
-
-    return lambda coroutine: in_loop(closing(coroutine))
+    return running(region)
 
 
 @pytest.fixture
@@ -68,6 +52,5 @@ def brief(kind: Kind) -> float:
 @pytest.fixture
 def shared(region: Region) -> Region:
     """The region, where other processes see it."""
-    if not region.abilities.shared:
-        pytest.skip("no other process sees it")
+    needs(region, "shared")
     return region

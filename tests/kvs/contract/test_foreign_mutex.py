@@ -14,8 +14,8 @@ import pytest
 from dogpile.cache import make_region
 
 from fieldstone.kvs import KeyValueStoreLock
+from fieldstone.testing.contracts.locks.checks import CHECKS, Locks
 from tests.kvs.backends import MEMCACHED
-from tests.kvs.contract.lock_checks import CHECKS, Locks
 
 SECONDS, AT_MOST = 3, 30
 """What has not ended by then waits without bound. What succeeds may take longer: its random pauses double."""

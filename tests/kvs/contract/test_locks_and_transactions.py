@@ -8,8 +8,8 @@ from django.db import connections, transaction
 from fieldstone.errors import LockNotHeldError, LockTimeout, StaleFenceError, UnexpectedError
 from fieldstone.kvs import Region
 from fieldstone.kvs.fencing import check_fence
+from fieldstone.testing.contracts.locks.checks import Locks
 from tests.kvs.backends import DATABASES, each
-from tests.kvs.contract.lock_checks import PATIENCE, Locks
 from tests.kvs.workers import elsewhere
 
 
@@ -101,7 +101,7 @@ def test_outside_a_transaction_there_is_nothing_to_wait_for(memory, alias):
 def test_a_late_release_after_a_commit_is_logged_and_not_raised(memory, alias, caplog):
     with transaction.atomic(using=alias), memory.lock("key", timeout=0.05) as lock:
         lock.release_after_commit(using=alias)
-        elsewhere(memory.lock("key", blocking_timeout=PATIENCE).acquire)
+        elsewhere(memory.lock("key", blocking_timeout=20).acquire)
     assert "LockTimeout" in caplog.text
 
 
@@ -125,7 +125,7 @@ def test_a_token_that_is_not_the_newest_is_refused_and_what_it_would_write_is_ro
     old = late.as_fence()
     with transaction.atomic(using=alias):
         check_fence(old, alias)
-    lock = elsewhere(locks("key", blocking_timeout=PATIENCE).acquire)
+    lock = elsewhere(locks("key", blocking_timeout=20).acquire)
     with transaction.atomic(using=alias):
         check_fence(lock, alias)
         check_fence(lock, alias)
@@ -143,7 +143,7 @@ def test_a_token_that_is_not_the_newest_is_refused_and_what_it_would_write_is_ro
 @each(DATABASES)
 def test_a_token_whose_transaction_was_rolled_back_shuts_nobody_out(locks, alias):
     first = locks("key", locks.brief).acquire().as_fence()
-    lock = elsewhere(locks("key", blocking_timeout=PATIENCE).acquire)
+    lock = elsewhere(locks("key", blocking_timeout=20).acquire)
     with pytest.raises(KeyError), transaction.atomic(using=alias):
         check_fence(lock, alias)
         raise KeyError

@@ -17,7 +17,7 @@ from fieldstone.kvs.breaker import Breaker
 from fieldstone.kvs.entries import VERSION, Codec, incremented, integer_entry, version_of
 from fieldstone.kvs.serializers import JSONSerializer, MessagePackSerializer, SignedPickleSerializer
 from fieldstone.kvs.statistics import BOUNDS, Statistics
-from tests.kvs.contract.test_stateful import VALUES
+from fieldstone.testing.contracts.regions.stateful import VALUES
 from tests.kvs.workers import in_threads
 
 ALL = [MessagePackSerializer(), JSONSerializer(), SignedPickleSerializer()]

@@ -1,8 +1,7 @@
 """What any lock has to do, as functions of something that makes locks: ours, or other people's.
 
 ``locks(key, timeout=, blocking_timeout=)`` gives a ``KeyValueStoreLock``. Each check raises ``AssertionError``, or
-what it did not expect. ``test_locks.py`` runs them on every backend, ``test_foreign_mutex.py`` on one that must
-fail.
+what it did not expect. ``LockContract`` runs them on the locks of a region.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ import pytest
 
 from fieldstone.errors import LockNotHeldError, LockTimeout, UnexpectedError
 from fieldstone.kvs import KeyValueStoreLock
-from tests.kvs.workers import elsewhere, in_threads
+from fieldstone.testing.contracts.workers import elsewhere, in_threads
 
 LONG = 60.0
 """A timeout in seconds that no check outlives."""
-PATIENCE = 20.0
-"""What is bounded by some tenths of a second has to be over after so many seconds, on any machine."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,8 @@ class Locks:
     make: Callable[..., KeyValueStoreLock]
     brief: float
     """The shortest time in seconds that one can be held for."""
+    patience: float = 20.0
+    """What is bounded by some tenths of a second has to be over after so many seconds, on any machine."""
 
     def __call__(self, key: str, timeout: float = LONG, blocking_timeout: float = 0.0) -> KeyValueStoreLock:
         return self.make(key, timeout=timeout, blocking_timeout=blocking_timeout)
@@ -35,8 +34,15 @@ class Locks:
     def outlived(self, key: str) -> KeyValueStoreLock:
         """A lock that its holder still believes to hold, and that ended on the server."""
         lock = self(key, self.brief).acquire()
-        elsewhere(self(key, blocking_timeout=PATIENCE).acquire).release()
+        elsewhere(self(key, blocking_timeout=self.patience).acquire).release()
         return lock
+
+
+def token(lock: KeyValueStoreLock) -> int:
+    """Its fencing token; fails unless it has one."""
+    fence = lock.fence
+    assert type(fence) is int and 0 < fence < 2**63, f"a fencing token is {fence!r}"
+    return fence
 
 
 def excludes_others(locks: Locks) -> None:
@@ -58,13 +64,13 @@ def waits_no_longer_than_it_was_told(locks: Locks) -> None:
         began = time.monotonic()
         with pytest.raises(UnexpectedError, match="held by another"):
             elsewhere(locks("key", blocking_timeout=0.2).acquire)
-        assert 0.2 <= time.monotonic() - began < PATIENCE
+        assert 0.2 <= time.monotonic() - began < locks.patience
 
 
 def is_not_given_again_to_the_thread_that_holds_it(locks: Locks) -> None:
     with locks("key") as held:
         with pytest.raises(UnexpectedError):
-            locks("key", blocking_timeout=PATIENCE).acquire()
+            locks("key", blocking_timeout=locks.patience).acquire()
         with pytest.raises(UnexpectedError, match="already"):
             held.acquire()
         assert held.active
@@ -77,7 +83,7 @@ def gets_what_is_let_go_while_it_waits(locks: Locks) -> None:
 
     def work(number: int) -> None:
         if number:
-            locks("key", blocking_timeout=PATIENCE).acquire().release()
+            locks("key", blocking_timeout=locks.patience).acquire().release()
         else:
             held.release()
 
@@ -86,7 +92,7 @@ def gets_what_is_let_go_while_it_waits(locks: Locks) -> None:
 
 def gets_what_a_dead_holder_left_after_its_timeout(locks: Locks) -> None:
     locks("key", locks.brief).acquire()
-    elsewhere(locks("key", blocking_timeout=PATIENCE).acquire).release()
+    elsewhere(locks("key", blocking_timeout=locks.patience).acquire).release()
 
 
 def is_not_let_go_by_who_never_had_it(locks: Locks) -> None:
@@ -104,7 +110,7 @@ def is_not_let_go_by_who_never_had_it(locks: Locks) -> None:
 
 def is_not_let_go_by_who_held_it_before(locks: Locks) -> None:
     late = locks("key", locks.brief).acquire()
-    held = elsewhere(locks("key", blocking_timeout=PATIENCE).acquire)
+    held = elsewhere(locks("key", blocking_timeout=locks.patience).acquire)
     with pytest.raises(LockTimeout):
         late.release()
     with pytest.raises(UnexpectedError):
@@ -146,18 +152,17 @@ def gives_each_holder_a_greater_fence(locks: Locks) -> None:
     fences = []
     for _ in range(20):
         with locks("key") as lock:
-            fences.append(lock.fence)
-    assert all(type(fence) is int and 0 < fence < 2**63 for fence in fences)
+            fences.append(token(lock))
     assert fences == sorted(set(fences))
     late = locks("key", locks.brief).acquire()
-    held = elsewhere(locks("key", blocking_timeout=PATIENCE).acquire)
-    assert held.fence > late.fence
+    held = elsewhere(locks("key", blocking_timeout=locks.patience).acquire)
+    assert token(held) > token(late)
     held.release()
 
 
 def is_held_longer_when_it_is_renewed(locks: Locks) -> None:
     held, witness = locks("key", 3 * locks.brief).acquire(), locks("witness", 3 * locks.brief).acquire()
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + locks.patience
     while not _can_be_had(locks("witness", blocking_timeout=locks.brief / 4)):
         assert time.monotonic() < until
         held.renew()
@@ -182,8 +187,9 @@ def keeps_threads_apart(locks: Locks) -> None:
 
     def work(number: int) -> int:
         for _ in range(5):
-            with locks("key", blocking_timeout=PATIENCE):
+            with locks("key", blocking_timeout=locks.patience):
                 inside.append(number)
+                time.sleep(0.001)  # for others to come in
                 assert inside == [number], "two were inside at once"
                 inside.remove(number)
         return number

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-
-import pytest
 
 from fieldstone.kvs import Region
 from tests.kvs.backends import Kind
 
 
-@pytest.fixture
-def forget_all(region: Region, kind: Kind) -> Callable[[], None]:
-    """Makes the server forget all locks of the region, as a restart, a flush or an eviction does."""
-    if not region.abilities.fencing:
-        pytest.skip("its locks know no owners")
-    if kind.name in ("memory", "proxied"):
-        return _of_memory(region)
-    if kind.name == "redis":
-        return lambda: _forget_redis(region.name)
-    if kind.name == "memcached":
-        return _flush_memcached
-    return lambda: _forget_rows(kind.alias, region.name)
-
-
-def _of_memory(region: Region) -> Callable[[], None]:
-    backend = getattr(region.backend, "inner", region.backend)
-    return lambda: backend._locks.clear()
+def forget_locks(kind: Kind, region: Region) -> None:
+    """Make the server forget all locks of the region, as a restart, a flush or an eviction does."""
+    if kind.name == "memory":
+        region.backend._locks.clear()
+    elif kind.name == "redis":
+        _forget_redis(region.name)
+    elif kind.name == "memcached":
+        _flush_memcached()
+    else:
+        _forget_rows(kind.alias, region.name)
 
 
 def _forget_redis(name: str) -> None:
