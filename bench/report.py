@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.databases import ENGINES
+from bench.kit import MOST_SECONDS
 from bench.measuring import Comparison, Quartiles
 from bench.page import QUERIES_OF_XBLOCK_SDK, TITLE
 from bench.regions import SERVERS
-from bench.results import PageResult, RegionResult, Report, RowResult, SizeResult
+from bench.results import KitResult, PageResult, RegionResult, Report, RowResult, SizeResult
 from bench.weighing import Amount
 
 PLACES = ENGINES | SERVERS
@@ -42,6 +43,10 @@ def _sections(report: Report) -> list[Section]:
         Section(("work", *_table_sizes(report.sizes), *compared), [*map(_size, report.sizes)]),
         Section(
             ("work", "who", "on", "floor, µs", "theirs, µs", *compared), [*map(_region, report.regions)]
+        ),
+        Section(
+            ("a test with", "on", "without, µs", "with, µs", "more, µs", "at most", "verdict"),
+            [*map(_kit, report.kit)],
         ),
     ]  # fmt: skip
     return [section for section in found if section.rows]
@@ -79,6 +84,7 @@ def as_json(report: Report) -> str:
             "amounts": [{**vars(amount), "verdict": amount.verdict} for amount in report.amounts],
             "sizes": [_size_facts(result) for result in report.sizes],
             "regions": [_region_facts(result) for result in report.regions],
+            "kit": [_kit_facts(result) for result in report.kit],
         },
         indent=2,
     )
@@ -157,6 +163,19 @@ def _region(result: RegionResult) -> tuple[str, ...]:
     )
 
 
+def _kit(result: KitResult) -> tuple[str, ...]:
+    title, comparison = result.added
+    return (
+        title,
+        ENGINES[result.engine],
+        _microseconds(Quartiles.of(comparison.floor)),
+        _microseconds(Quartiles.of(comparison.ours)),
+        _three(result.more * 1e6),
+        f"{MOST_SECONDS * 1e6:,.0f}",
+        result.verdict,
+    )
+
+
 def _table_sizes(sizes: Sequence[SizeResult]) -> tuple[str, ...]:
     return tuple(f"at {states:,}, ms" for states in (sizes[0].small, sizes[0].large)) if sizes else ()
 
@@ -213,6 +232,16 @@ def _region_facts(result: RegionResult) -> dict[str, Any]:
         **_comparison_facts(found.comparison, "floor"),
         "limit": found.limit,
         "most_seconds": found.most_seconds,
+        "verdict": result.verdict,
+    }
+
+
+def _kit_facts(result: KitResult) -> dict[str, Any]:
+    return {
+        "title": result.added.title,
+        "engine": result.engine,
+        **_comparison_facts(result.added.comparison, "floor"),
+        "more_seconds": result.more,
         "verdict": result.verdict,
     }
 

@@ -1,4 +1,4 @@
-"""What a run found: rows that compare times, the page, amounts, the same work in a large table, and regions."""
+"""What a run found: rows that compare times, the page, amounts, a large table, regions, and the test kit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import django
 
-from bench.measuring import Comparison
+from bench.kit import MOST_SECONDS, Added
+from bench.measuring import Comparison, Quartiles
 from bench.page import PageCost
 from bench.regions import Measured
 from bench.rows import Row
@@ -78,6 +79,25 @@ class RegionResult:
         return "" if found.limit is None else verdict_on(found.comparison, found.limit)
 
 
+@dataclass(frozen=True)
+class KitResult:
+    """What a tool of the test kit adds to a test."""
+
+    engine: str
+    added: Added
+
+    @property
+    def more(self) -> float:
+        """Seconds, of the medians."""
+        found = self.added.comparison
+        return Quartiles.of(found.ours).median - Quartiles.of(found.floor).median
+
+    @property
+    def verdict(self) -> str:
+        ours, floor = self.added.comparison.ours, self.added.comparison.floor
+        return verdict_on(Comparison(ours, [seconds + MOST_SECONDS for seconds in floor]), 1.0)
+
+
 @dataclass
 class Report:
     """All results of one run."""
@@ -88,6 +108,7 @@ class Report:
     amounts: list[Amount] = field(default_factory=list)
     sizes: list[SizeResult] = field(default_factory=list)
     regions: list[RegionResult] = field(default_factory=list)
+    kit: list[KitResult] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)  # at the large size
     loaded: str = ""  # what the large table holds
 

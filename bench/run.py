@@ -11,15 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import page, regions, scale
+from bench import kit, page, regions, scale
 from bench.databases import ENGINES, Database, throw_away
 from bench.measuring import Budget, Comparison, compare
-from bench.results import PageResult, RegionResult, Report, RowResult, SizeResult
+from bench.results import KitResult, PageResult, RegionResult, Report, RowResult, SizeResult
 from bench.rows import ROWS, MismatchError, Row
 from bench.weighing import AMOUNTS
 from bench.workload import Volume, Workload
 
-NAMES = (*ROWS, *AMOUNTS, page.NAME, scale.NAME, *regions.NAMES)
+NAMES = (*ROWS, *AMOUNTS, page.NAME, scale.NAME, *regions.NAMES, kit.NAME)
 PLACES = ENGINES | regions.SERVERS
 BY_DEFAULT = tuple(name for name in NAMES if name != scale.NAME)  # which takes ten minutes and 30 GB of disk
 
@@ -55,9 +55,9 @@ def names_on(engine: str, names: Sequence[str]) -> list[str]:
     there = {*regions.names_on(engine)}
     if engine in ENGINES:
         there |= {*ROWS}
-        # What is weighed, and how a page's time divides, does not depend on who prepares statements.
+        # What is weighed, how a page's time divides, and a test's, does not depend on who prepares statements.
         if engine != "prepared":
-            there |= {*AMOUNTS, page.NAME}
+            there |= {*AMOUNTS, page.NAME, kit.NAME}
         if engine == "postgresql":
             there.add(scale.NAME)
     return [name for name in NAMES if name in names and name in there]
@@ -97,6 +97,8 @@ class _Run:
     def _measure_other(self, name: str, database: Database) -> None:
         if name == page.NAME:
             self.report.pages.append(PageResult(database.engine, page.measure(self._task.budget)))
+        elif name == kit.NAME:
+            self.report.kit.extend(KitResult(database.engine, added) for added in kit.measure(self._task.budget))
         elif name == scale.NAME:
             found = scale.measure(database, self._task.states, self._task.budget, self._loading)
             self.report.plans.extend(found.plans)

@@ -29,6 +29,7 @@ from fieldstone.store.models import (
 )
 from fieldstone.store.places import Preferences, Summary, UserInfo
 from fieldstone.store.store import Store
+from fieldstone.testing import query_budget
 from fieldstone.workbench.courses import current_course
 from tests.runtime.courses import (
     RenamedTable,
@@ -97,20 +98,17 @@ def test_a_prefetch_of_twenty_problems_is_one_query_and_the_blocks_cost_none(ada
     if met:
         Store().save(ada, {problem: {"attempts": 1} for problem in problems})
     page = runtime(course, ada)
-    with CaptureQueriesContext(connection) as queries:
+    with query_budget(1, exact=True):
         page.prefetch(unit)
-    assert len(queries) == 1, queries.captured_queries
-    with CaptureQueriesContext(connection) as queries:
+    with query_budget(0):
         attempts = [page.get_block(problem).attempts for problem in problems]
-    assert len(queries) == 0, queries.captured_queries
     assert attempts == [int(met)] * 20
 
 
 def test_a_prefetch_costs_at_most_one_query_a_scope(ada, tmp_path, odd_blocks):
     course = unit_of(tmp_path, '<test-counter/><test-counter/><test-fails-in-view/><poll answers="[]"/>')
-    with CaptureQueriesContext(connection) as queries:
+    with query_budget(4, exact=True):
         runtime(course, ada).prefetch(key_in(course, "vertical", "unit"))
-    assert len(queries) == 4, queries.captured_queries
 
 
 def test_blocks_do_not_find_open_edxs_runtime():

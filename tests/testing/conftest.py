@@ -32,12 +32,12 @@ def project(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
         pytester.makeini(
             f"""
             [pytest]
-            DJANGO_SETTINGS_MODULE = tests.testing.project
             pythonpath = {root}
-            python_files = test_*.py
+            asyncio_default_fixture_loop_scope = function
             """
         )
         pytester.makepyfile(test_blog=text, **files)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly", *args)
+        # The variable of the environment, which names our own settings, goes before one of the ini-file.
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "--ds=tests.testing.project", *args)
 
     return run

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from xblock.fields import Scope
 
-from fieldstone.store.models import LearningContext, StudentModule, Usage
+from fieldstone.store.models import StudentModule
 from fieldstone.store.usages import forget_all
 from fieldstone.xblock import FieldDataCache
 from tests.conftest import COURSE, each_engine, usage
@@ -44,13 +44,6 @@ def field_of(scope):
 
 each_field_scope = pytest.mark.parametrize("scope", FIELD_SCOPES, ids=lambda scope: scope.name)
 each_scope = pytest.mark.parametrize("scope", LEARNER_SCOPES, ids=lambda scope: scope.name)
-
-
-def test_a_budget_that_is_exceeded_shows_the_queries(db):
-    shown = r"2 queries, of 1 .*\n  1\. .*learning_context.*\n  2\. .*usage"
-    with pytest.raises(AssertionError, match=shown), at_most(1, "default"):
-        LearningContext.objects.exists()
-        Usage.objects.exists()
 
 
 # Fetching
@@ -227,7 +220,7 @@ def test_a_save_of_many_blocks_and_scopes_costs_what_a_save_of_one_does(user, al
         for values in (BEFORE, AFTER):
             with at_most(100, alias) as queries:
                 page.kvs.set_many({key: value for block in blocks for key, value in keyed(block, values).items()})
-            costs.setdefault(number, []).append(len(queries))
+            costs.setdefault(number, []).append(queries.count())
         assert [stored(user, alias, f"of-{number}-{n}") for n in range(number)] == [AFTER] * number
     # That of `user_state` alone, and a statement for each of the other scopes; two more with keys that are new.
     for of_many, of_one, limit in zip(costs[30], costs[1], (4 + 3 + 2, 4 + 3), strict=True):

@@ -249,4 +249,4 @@ def test_a_cache_of_descendants_is_filled_to_a_depth_and_through_a_filter(user, 
     shallow = ModelDataCache.cache_for_descriptor_descendents(COURSE, user, root, 1)
     with at_most(1, alias) as queries:
         LmsKeyValueStore({}, shallow).get(key_of(leaf, "attempts"))
-    assert len(queries) == 1
+    assert queries.count() == 1

@@ -108,7 +108,7 @@ def test_what_is_saved_within_a_page_is_seen_at_once_and_stored_at_its_end(user,
         for block in blocks:
             block.save()
         assert page.values(blocks[7])["attempts"] == 17
-        assert len(queries) == 0
+        assert queries.count() == 0
     assert_changed(user, alias)
 
 
