@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldstone import conf
+from fieldstone import conf, testing
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "example").rglob("*.md")])
@@ -44,6 +44,16 @@ def settings_read():
 def test_every_setting_is_documented():
     documented = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "docs/reference/settings.md").read_text(), re.M))
     assert settings_read() == documented
+
+
+def test_everything_that_the_test_kit_offers_is_documented():
+    pages = "".join((ROOT / "docs" / page).read_text() for page in ("how-to/testing.md", "reference/settings.md"))
+    plugins = "".join(path.read_text() for path in (ROOT / "src/fieldstone/testing/plugin").glob("*.py"))
+    settings = set(re.findall(r"""["'](fieldstone_[a-z_]+|--[a-z-]+)["']""", plugins))
+    assert {"--update-query-budgets", "fieldstone_query_budgets"} <= settings
+    tools = {name for name in testing.__all__ if name.islower()}
+    assert {"race", "frozen", "query_budget", "expect_db_error"} <= tools
+    assert not [name for name in settings | tools if not re.search(rf"(?<!\w){name}\b", pages)]
 
 
 def test_every_command_is_documented():
@@ -88,8 +98,11 @@ def test_every_make_target_explains_itself():
 
 
 def test_the_package_has_no_assert():
-    """``python -O`` takes asserts out: what must hold is checked with an ``if``."""
+    """``python -O`` takes asserts out: what must hold is checked with an ``if``. The shipped suites are tests."""
+    contracts = ROOT / "src/fieldstone/testing/contracts"
     for path in (ROOT / "src").rglob("*.py"):
+        if path.is_relative_to(contracts):
+            continue
         tree = ast.parse(path.read_text())
         lines = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
         assert not lines, f"{path}: {lines}"
