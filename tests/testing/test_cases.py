@@ -82,7 +82,8 @@ def test_test_cases_have_the_whole_kit(tmp_path):
     failure = done.stderr.partition("ERROR: test_what_broke_is_named")[2]
     assert "BrokenTransaction: An earlier error broke the transaction of 'default'" in failure
     assert "IntegrityError: UNIQUE constraint failed" in failure
-    assert "test_plain.py:52 in Kit.test_what_broke_is_named" in failure
+    line = TESTS.partition("try:")[0].count("\n") + 2
+    assert f"test_plain.py:{line} in Kit.test_what_broke_is_named" in failure
 
 
 @pytest.mark.parametrize("missing", ["", "time_machine", "pytest", "hypothesis"])
