@@ -9,9 +9,9 @@ from fieldstone.store import UserInfo
 from fieldstone.store.models import LearningContext, StudentModule, Usage
 from fieldstone.store.parts import part_of
 from fieldstone.store.verify import Verification
+from fieldstone.testing.contracts.stores.samples import fields_of, replayed
 from tests.conftest import each_engine
 from tests.engines import writer
-from tests.engines.test_store_contract import fields_of, replayed
 from tests.engines.writer import Writers, block, race
 
 WRITERS = 8

@@ -195,8 +195,6 @@ class TestWithAssertRaises(TestCase):
         assert re.search(r"\n  caught at  .*\.py:\d+ in TestWithAssertRaises.test_the_line_of_the_test_th", words)
 
 
-PLUGIN = ("-p", "fieldstone.testing.plugin.transactions")
-SETTINGS = "--ds=tests.testing.project"
 FAILING = """
     import pytest
     from django.db import IntegrityError
@@ -226,7 +224,7 @@ FAILING = """
 
 
 def test_pytest_explains_by_itself(project):
-    result = project(FAILING, *PLUGIN, SETTINGS)
+    result = project(FAILING)
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(
         [
@@ -244,7 +242,7 @@ def test_pytest_explains_by_itself(project):
 
 
 def test_pytest_can_be_told_not_to(project):
-    result = project(FAILING, *PLUGIN, SETTINGS, "-o", "fieldstone_explain_broken_transactions=false")
+    result = project(FAILING, "-o", "fieldstone_explain_broken_transactions=false")
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.no_fnmatch_line("*BrokenTransaction*")
     result.stdout.fnmatch_lines(["E *TransactionManagementError: An error occurred in the current transaction.*"])
@@ -253,7 +251,7 @@ def test_pytest_can_be_told_not_to(project):
 def test_a_project_without_django_is_left_alone(pytester):
     pytester.makeini("[pytest]")
     pytester.makepyfile("def test_it(): pass")
-    result = pytester.runpytest_subprocess(*PLUGIN, "-p", "no:django", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:django", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
 
 

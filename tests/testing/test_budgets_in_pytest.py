@@ -8,7 +8,6 @@ import re
 from fieldstone.testing.budgets import QueryBudgetExceeded
 from tests.testing.test_named_budgets import django_tests
 
-PLUGIN = ("-p", "fieldstone.testing.plugin.budgets", "--ds=tests.testing.project")
 ASYNCIO = ("-p", "pytest_asyncio", "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
 
 IMPORTS = """
@@ -67,7 +66,6 @@ def test_the_mark_and_the_fixture(project):
     def test_refused(db):
         pass
     """,
-        *PLUGIN,
         "-v",
     )
     assert outcomes(result) == {
@@ -162,7 +160,6 @@ def test_async_tests_test_cases_and_property_tests(project):
         for _ in range(number):
             Author.objects.count()
     """,
-        *PLUGIN,
         *ASYNCIO,
         "-v",
     )
@@ -240,5 +237,5 @@ def test_a_project_without_django_settings_notices_nothing(pytester):
             pass
     """
     )
-    result = pytester.runpytest_subprocess("-p", "no:django", *PLUGIN[:2])
+    result = pytester.runpytest_subprocess("-p", "no:django")
     result.assert_outcomes(passed=1)

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGIN = ("-p", "fieldstone.testing.plugin.clock")
-SETTINGS = "--ds=tests.testing.project"
 
 FIXTURE_AND_MARK = """
     import asyncio
@@ -142,7 +140,7 @@ def test_the_fixture_and_the_mark_set_the_time_of_tests_and_their_fixtures(
     project: Callable[..., pytest.RunResult],
 ):
     strict = ("-W", "error", "--strict-markers", "-o", "asyncio_default_fixture_loop_scope=function")
-    project(FIXTURE_AND_MARK, *PLUGIN, SETTINGS, *strict).assert_outcomes(passed=16)
+    project(FIXTURE_AND_MARK, *strict).assert_outcomes(passed=16)
 
 
 def test_a_mark_that_says_no_moment_is_explained(project: Callable[..., pytest.RunResult]):
@@ -162,7 +160,6 @@ def test_a_mark_that_says_no_moment_is_explained(project: Callable[..., pytest.R
         def test_of_spelling():
             pass
         """,
-        *PLUGIN,
     )
     result.assert_outcomes(errors=3)
     give = "Give a datetime, a date, or ISO text such as *"
@@ -179,7 +176,7 @@ def test_a_mark_that_says_no_moment_is_explained(project: Callable[..., pytest.R
 
 
 def test_the_mark_is_listed_with_what_it_takes(project: Callable[..., pytest.RunResult]):
-    project("", *PLUGIN, "--markers").stdout.fnmatch_lines(["@pytest.mark.clock(moment=None, tick=False): *"])
+    project("", "--markers").stdout.fnmatch_lines(["@pytest.mark.clock(moment=None, tick=False): *"])
 
 
 def test_it_works_without_django_settings(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
@@ -202,7 +199,7 @@ def test_it_works_without_django_settings(pytester: pytest.Pytester, monkeypatch
         """
     )
     for others in ((), ("-p", "no:django")):
-        pytester.runpytest_subprocess(*PLUGIN, *others, "-p", "no:cacheprovider").assert_outcomes(passed=2)
+        pytester.runpytest_subprocess(*others, "-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
 def test_a_projects_own_fixture_of_that_name_leaves_the_mark_alone(project: Callable[..., pytest.RunResult]):
@@ -220,7 +217,6 @@ def test_a_projects_own_fixture_of_that_name_leaves_the_mark_alone(project: Call
         def test_both(clock):
             assert clock == "on the wall" and date.today() == date(2026, 3, 1)
         """,
-        *PLUGIN,
     )
     result.assert_outcomes(passed=1)
 

@@ -321,9 +321,6 @@ def test_the_fixture_and_the_section_of_a_failed_test(project):
                     pass
                 self.assertEqual(mails, ["sent"])
         """,
-        "-p",
-        "fieldstone.testing.plugin.transactions",
-        "--ds=tests.testing.project",
     )
     result.assert_outcomes(passed=3, failed=2)
     section = [

@@ -191,7 +191,6 @@ def test_in_a_report_of_pytest_and_of_unittest(project):
                     Author.objects.create(name="ada")
                 assert Author.objects.count() == 1
         """,
-        "--ds=tests.testing.project",
     )
     result.assert_outcomes(passed=1, failed=3)
     result.stdout.fnmatch_lines(

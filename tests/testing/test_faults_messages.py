@@ -166,7 +166,7 @@ PROJECT = """
 
 
 def test_a_run_in_a_project_whose_database_is_in_memory(project):
-    result = project(PROJECT, "--ds=tests.testing.project", "-p", "no:asyncio", "-W", "error", "--tb=short")
+    result = project(PROJECT, "-W", "error", "--tb=short")
     result.assert_outcomes(passed=3, failed=5)
     result.stdout.fnmatch_lines(
         [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.kvs.backends import needs_time
-from tests.testing.test_region_contract import PLAIN, classes, failed, ids
+from tests.testing.test_region_contract import classes, failed, ids
 
 THREE_LINES = """
     from fieldstone.testing.contracts.locks import LockContract
@@ -52,7 +52,7 @@ FORGETTING = """
 def test_a_backend_proves_its_locks_in_three_lines(project):
     """Whether its server can be made to forget is its own to say; without fences it is not asked for them."""
     few = "TestDict or (TestForgetful and forg) or (TestModest and (fence or kept_apart or holder))"
-    result = project(THREE_LINES, *PLAIN, "-k", few, "-v", "-rs")
+    result = project(THREE_LINES, "-k", few, "-v", "-rs")
     assert result.parseoutcomes().keys() == {"passed", "skipped", "deselected"}
     told = str(result.stdout)
     assert "the class says no way to make the server forget: forget_locks(self, region)" in told
@@ -68,7 +68,7 @@ def test_what_is_wrong_with_a_lock_is_found_by_the_test_that_says_so(project):
     names = [name for name in BROKEN if name != "CountsFencesAnewWhenItForgets"]
     module = "fieldstone.testing.contracts.locks"
     text = classes("LockContract", module, [*names, "CountsFencesAnewWhenItForgets"]) + FORGETTING
-    result = project(text, *PLAIN, *ids(BROKEN), "-q", "--tb=short", "-rf")
+    result = project(text, *ids(BROKEN), "-q", "--tb=short", "-rf")
     assert {name: sorted(tests) for name, tests in failed(result).items()} == {
         name: sorted(tests) for name, tests in BROKEN.items()
     }

@@ -19,7 +19,6 @@ from fieldstone.testing.budgets.ledger import Ledger, use, use_no_longer
 from fieldstone.testing.budgets.recorded import Change, keep_most, merge, merge_of_run, read
 from tests.testing.blog.models import Author, Tag
 
-PLUGIN = ("-p", "fieldstone.testing.plugin.budgets", "--ds=tests.testing.project")
 UPDATE = "--update-query-budgets"
 WRITER = """
 import pathlib, sys
@@ -225,7 +224,7 @@ RECORDED = {"list of posts": {"default": 3}, "none at all": {}, "test_blog.py::t
 
 
 def test_recorded_by_pytest(project, pytester):
-    result = project(TESTS, *PLUGIN)
+    result = project(TESTS)
     result.assert_outcomes(failed=5)
     result.stdout.fnmatch_lines(
         [
@@ -236,7 +235,7 @@ def test_recorded_by_pytest(project, pytester):
     )
     path = pytester.path / "query_budgets.json"
     path.write_text('{"list of posts": {"default": 9, "history": 1}, "other": {"default": 7}}')
-    result = project(TESTS, *PLUGIN, UPDATE)
+    result = project(TESTS, UPDATE)
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(
         [
@@ -250,13 +249,13 @@ def test_recorded_by_pytest(project, pytester):
         ]
     )
     assert json.loads(path.read_text()) == {**RECORDED, "other": {"default": 7}}
-    result = project(TESTS, *PLUGIN)
+    result = project(TESTS)
     result.assert_outcomes(passed=5)
     result.stdout.no_fnmatch_line("*= query budgets =*")
 
 
 def test_recorded_by_workers_of_xdist_into_the_file_that_the_ini_names(project, pytester):
-    result = project(TESTS, *PLUGIN, UPDATE, "-n", "2", "-o", "fieldstone_query_budgets=tests/budgets.json")
+    result = project(TESTS, UPDATE, "-n", "2", "-o", "fieldstone_query_budgets=tests/budgets.json")
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(["tests/budgets.json: 0 changed, 3 new, 0 as they were."])
     assert json.loads((pytester.path / "tests/budgets.json").read_text()) == RECORDED
@@ -264,7 +263,7 @@ def test_recorded_by_workers_of_xdist_into_the_file_that_the_ini_names(project, 
 
 def test_a_broken_file_stops_the_recording_before_the_tests(project, pytester):
     (pytester.path / "query_budgets.json").write_text("{")
-    result = project(TESTS, *PLUGIN, UPDATE)
+    result = project(TESTS, UPDATE)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["ERROR: *query_budgets.json is not JSON (*). Mend it, or take back what changed it."]

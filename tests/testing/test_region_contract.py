@@ -37,8 +37,6 @@ MODEST = """
     class TestOfNothing(RegionContract):
         pass
 """
-PLAIN = ["--ds=tests.testing.project", "-p", "no:asyncio"]
-"""Not the settings of these tests, which the environment names and which know all of Fieldstone."""
 NO_DJANGO = ["-p", "no:django", "-p", "no:asyncio", "-p", "no:cacheprovider", "-rs", "-W", "error"]
 BROKEN = {
     "GivesManyInTheirOwnOrder": ["test_many_values_come_in_the_order_of_their_keys"],
@@ -120,7 +118,7 @@ def test_a_backend_proves_itself_in_three_lines_without_django_settings(pytester
 def test_what_a_backend_says_that_it_cannot_do_is_tested_to_be_refused(project):
     """And a class that says no backend at all is told how to."""
     few = "TestModest or test_none_is_a_value"
-    result = project(MODEST, *PLAIN, "-k", few, "-v", "-rs")
+    result = project(MODEST, "-k", few, "-v", "-rs")
     outcomes = result.parseoutcomes()
     assert "failed" not in outcomes
     assert outcomes["errors"] == 1
@@ -143,7 +141,7 @@ def test_what_a_backend_says_that_it_cannot_do_is_tested_to_be_refused(project):
 @needs_time
 def test_what_is_wrong_with_a_backend_is_found_by_the_test_that_says_so(project):
     text = classes("RegionContract", "fieldstone.testing.contracts.regions", list(BROKEN))
-    result = project(text, *PLAIN, *ids(BROKEN), "-q", "--tb=short", "-rf")
+    result = project(text, *ids(BROKEN), "-q", "--tb=short", "-rf")
     assert {name: sorted(tests) for name, tests in failed(result).items()} == {
         name: sorted(tests) for name, tests in BROKEN.items()
     }
