@@ -77,7 +77,7 @@ class IgnoresExpectedRevisions(Store):
 
 
 class ChecksExpectedRevisionsBeforeItWrites(Store):
-    catches = "test_of_saves_on_the_same_revision_one_goes_through"
+    catches = "test_of_two_saves_that_expect_the_same_revision_one_is_refused"
 
     def save(self, learner, changes, expected=None, **more):
         for place, revision in (expected or {}).items():

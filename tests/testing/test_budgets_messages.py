@@ -56,14 +56,14 @@ class TestTheListOfPosts:
             "  default    at most 4      9           +5\n"
             "\n"
             "N+1: the same query 8 times, with 8 different parameters, at blog/posts.html:5\n"
-            '  SELECT ... FROM "blog_author" WHERE "blog_author"."id" = %s LIMIT 21\n'
-            f"  with ({first}), ({first + 1}), ({first + 2}), ... and 5 more\n"
+            '  SELECT … FROM "blog_author" WHERE "blog_author"."id" = %s LIMIT 21\n'
+            f"  with ({first}), ({first + 1}), ({first + 2}), … and 5 more\n"
             "  Post.author is fetched for one Post at a time.\n"
             '  Add .select_related("author") to the query for the Post objects, at blog/posts.html:2.\n'
             "\n"
             "Queries by place, most first:\n"
-            '  8   blog/posts.html:5   SELECT ... FROM "blog_author" WHERE "blog_author"."id" = %s LIMIT 21\n'
-            '  1   blog/posts.html:2   SELECT ... FROM "blog_post" ORDER BY "blog_post"."id" ASC'
+            '  8   blog/posts.html:5   SELECT … FROM "blog_author" WHERE "blog_author"."id" = %s LIMIT 21\n'
+            '  1   blog/posts.html:2   SELECT … FROM "blog_post" ORDER BY "blog_post"."id" ASC'
         )
 
     def test_as_it_should_be_keeps_the_budget(self, client):
@@ -277,8 +277,8 @@ class TestLayout:
                         objects.exclude(**wanted).count()
 
         text = text_of(body)
-        assert f"... and {24 - PATTERNS} other patterns.\n" in text
-        assert f"  ... and {24 - PLACES} more (27 queries)" in text
+        assert f"… and {24 - PATTERNS} other patterns.\n" in text
+        assert f"  … and {24 - PLACES} more (27 queries)" in text
         assert max(map(len, text.splitlines())) < 180
 
     def test_what_was_ignored_is_the_last_line(self):

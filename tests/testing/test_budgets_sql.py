@@ -11,7 +11,8 @@ from django.test.utils import isolate_apps
 
 from fieldstone.testing.budgets import QueryBudgetExceeded, query_budget
 from fieldstone.testing.budgets.counting import OF_SAVEPOINTS, OF_TRANSACTIONS
-from fieldstone.testing.budgets.sql import shape_of, short, shown
+from fieldstone.testing.budgets.sql import shape_of, shown
+from fieldstone.testing.texts import short_sql
 
 
 @pytest.mark.parametrize(
@@ -34,17 +35,17 @@ def test_queries_that_differ_in_lengths_and_names_have_one_shape(sql, shape):
     ("sql", "line"),
     [
         ("SELECT a FROM b", "SELECT a FROM b"),
-        (f"SELECT {'a, ' * 20}a FROM b", "SELECT ... FROM b"),
-        (f"SELECT DISTINCT {'a, ' * 20}a FROM b", "SELECT DISTINCT ... FROM b"),
+        (f"SELECT {'a, ' * 20}a FROM b", "SELECT … FROM b"),
+        (f"SELECT DISTINCT {'a, ' * 20}a FROM b", "SELECT DISTINCT … FROM b"),
         (
             f"SELECT COUNT(*) FROM b WHERE c IN (SELECT {'a, ' * 20}a FROM d)",
-            "SELECT COUNT(*) FROM b WHERE c IN (SELECT ... FROM d)",
+            "SELECT COUNT(*) FROM b WHERE c IN (SELECT … FROM d)",
         ),
-        (f"UPDATE a SET {'b = 1, ' * 40}", f"UPDATE a SET {'b = 1, ' * 13}b ..."),
+        (f"UPDATE a SET {'b = 1, ' * 40}", f"UPDATE a SET {'b = 1, ' * 13}b = 1…"),
     ],
 )
 def test_a_query_is_one_short_line(sql, line):
-    assert short(sql) == line
+    assert short_sql(sql) == line
     assert len(line) <= 110
 
 

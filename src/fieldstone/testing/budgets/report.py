@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from fieldstone.testing.budgets.counting import Counted
 from fieldstone.testing.budgets.limits import ALL, Limits, Row
 from fieldstone.testing.budgets.patterns import Group, groups_of
-from fieldstone.testing.budgets.sql import short
+from fieldstone.testing.texts import aligned, short_sql
 
 PATTERNS, PLACES, PARAMETERS = 5, 15, 3
 """So many are shown of each."""
@@ -24,19 +24,6 @@ def report(limits: Limits, counted: Counted, name: str = "", advice: str = "") -
     parts.append(_places(groups, with_alias=len(counted.used) > 1))
     parts.append(_ignored(counted))
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
-
-
-def aligned(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> list[str]:
-    """Columns of one width each; the ``right`` ones are numbers."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "   ".join(
-            text.rjust(widths[column]) if column in right else text.ljust(widths[column])
-            for column, text in enumerate(row)
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def number(count: int, thing: str = "query", things: str = "queries") -> str:
@@ -67,13 +54,13 @@ def _comparison(rows: Sequence[Row]) -> list[str]:
         )
         difference = "" if row.budget is None else f"{row.difference:+d}" if row.difference else "0"
         lines.append((row.database, "none" if row.budget == 0 else budget, str(row.used), difference))
-    return aligned(lines, right=(2, 3))
+    return aligned(lines, right=(2, 3), gap=3)
 
 
 def _patterns(groups: Sequence[Group]) -> list[list[str]]:
     parts = [_pattern(group) for group in groups[:PATTERNS]]
     if len(groups) > PATTERNS:
-        parts.append([f"... and {number(len(groups) - PATTERNS, 'other pattern', 'other patterns')}."])
+        parts.append([f"… and {number(len(groups) - PATTERNS, 'other pattern', 'other patterns')}."])
     return parts
 
 
@@ -81,8 +68,8 @@ def _pattern(group: Group) -> list[str]:
     times, parameters = len(group.queries), group.parameters
     shown = ", ".join(parameters[:PARAMETERS])
     if len(parameters) > PARAMETERS:
-        shown += f", ... and {len(parameters) - PARAMETERS} more"
-    lines = [f"  {short(group.shape)}", *([f"  with {shown}"] if shown else [])]
+        shown += f", … and {len(parameters) - PARAMETERS} more"
+    lines = [f"  {short_sql(group.shape)}", *([f"  with {shown}"] if shown else [])]
     if len(parameters) == 1:
         headline = f"Asked again: the same query {times} times, with the same parameters, at {group.place}"
         return [headline, *lines, "  Ask once, and keep the answer."]
@@ -103,12 +90,12 @@ def _places(groups: Sequence[Group], *, with_alias: bool) -> list[str]:
     rows = []
     for group in groups[:PLACES]:
         alias = [group.alias] if with_alias else []
-        rows.append([str(len(group.queries)), *alias, str(group.place), short(group.shape, 90)])
-    lines = ["Queries by place, most first:", *aligned(rows, right=(0,))]
+        rows.append([str(len(group.queries)), *alias, str(group.place), short_sql(group.shape, 90)])
+    lines = ["Queries by place, most first:", *aligned(rows, right=(0,), gap=3)]
     rest = groups[PLACES:]
     if rest:
         queries = sum(len(group.queries) for group in rest)
-        lines.append(f"  ... and {len(rest)} more ({number(queries)})")
+        lines.append(f"  … and {len(rest)} more ({number(queries)})")
     return lines
 
 

@@ -15,7 +15,6 @@ ROWS = re.compile(r"\((?:%s|%s, \.\.\.)\)(?:\s*,\s*\((?:%s|%s, \.\.\.)\))+")
 NAMED_SAVEPOINT = re.compile(
     r"^\s*(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT)\s.*", re.IGNORECASE | re.DOTALL
 )
-COLUMNS = re.compile(r"\bSELECT (DISTINCT )?(?:(?! FROM ).){30,} FROM ")
 SECRET = re.compile(
     r"session|passw|secret|token|credential|csrf|otp\b|(api|access|auth|private|signing)_?key", re.IGNORECASE
 )
@@ -30,12 +29,6 @@ def shape_of(sql: str) -> str:
     if named:
         return named[1].upper()
     return ROWS.sub("(%s, ...), ...", LIST.sub("%s, ...", " ".join(sql.split())))
-
-
-def short(shape: str, width: int = 110) -> str:
-    """On one line: without a long list of columns, and cut."""
-    line = COLUMNS.sub(r"SELECT \1... FROM ", shape)
-    return line if len(line) <= width else line[: width - 4].rstrip() + " ..."
 
 
 def shown(sql: str, params: Any, many: bool) -> str:

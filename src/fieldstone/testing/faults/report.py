@@ -10,12 +10,12 @@ from django.db import connections
 from fieldstone.testing.faults.patterns import Pattern, folded
 from fieldstone.testing.places import Place
 from fieldstone.testing.statements import Statement
+from fieldstone.testing.texts import aligned, short_sql
 
 WIDTH = 72
 """Characters of a statement that are shown."""
 AT_EACH_END = 20
 """Statements that are shown of a long list, from its beginning and from its end."""
-SELECTED = re.compile(r"^(SELECT (?:DISTINCT )?).{20,}? (FROM )")
 
 
 @dataclass(slots=True)
@@ -69,17 +69,11 @@ def _table(seen: list[Seen]) -> list[str]:
     ]
     if left_out:
         rows[AT_EACH_END:-AT_EACH_END] = [("", f"({left_out} more)", "")]
-    head = ("", "statement (> matches)", "place")
-    numbers, statements = (max(len(row[column]) for row in (head, *rows)) for column in (0, 1))
-    return [f"  {number:>{numbers}}  {sql:{statements}}  {place}".rstrip() for number, sql, place in (head, *rows)]
+    return aligned([("", "statement (> matches)", "place"), *rows], right=[0])
 
 
 def short(sql: str) -> str:
-    """One line of it, without the list of columns where that would take most of the line."""
-    text = folded(sql)
-    if len(text) > WIDTH:
-        text = SELECTED.sub(r"\1… \2", text, count=1)
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    return short_sql(sql, WIDTH)
 
 
 def _advice(pattern: Pattern, seen: list[Seen]) -> str:

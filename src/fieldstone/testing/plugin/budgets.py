@@ -24,7 +24,7 @@ from fieldstone.testing.budgets.ledger import (
     use_no_longer,
 )
 from fieldstone.testing.budgets.recorded import Change, keep_most, merge
-from fieldstone.testing.budgets.report import aligned
+from fieldstone.testing.texts import aligned
 
 FLAG = "--update-query-budgets"
 MARK = "query_budget"
@@ -171,7 +171,7 @@ def _told(path: Path, measured: int, changes: list[Change]) -> list[str]:
     same = measured - len(changes)
     lines = [f"{path}: {len(changes) - new} changed, {new} new, {same} as they were."]
     rows = [("name", "database", "was", "is")] + [row for change in changes for row in _rows(change)]
-    return lines + (aligned(rows, right=(2, 3)) if changes else [])
+    return lines + (aligned(rows, right=(2, 3), gap=3) if changes else [])
 
 
 def _rows(change: Change) -> list[tuple[str, str, str, str]]:

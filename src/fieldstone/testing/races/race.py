@@ -17,6 +17,7 @@ from fieldstone.testing.races.stage import Stage
 from fieldstone.testing.races.states import World
 from fieldstone.testing.races.tables import Tables
 from fieldstone.testing.races.verdicts import Oracle, judged
+from fieldstone.testing.texts import engine
 
 LIMIT = 200
 """Interleavings that are tried, unless told otherwise."""
@@ -69,7 +70,7 @@ def race(
     except RaceError as error:
         raise error.with_traceback(None) from error.__cause__
     names = {actor.letter: actor.name for actor in stage.actors}
-    engines = ", ".join(dict.fromkeys(words.engine(connections[alias]) for alias in aliases))
+    engines = ", ".join(dict.fromkeys(engine(connections[alias]) for alias in aliases))
     report = RaceReport(engines, names, interleavings, more, allowed)
     if report.failures:
         raise RaceFound(words.found(report, declared=turns is not None), report)

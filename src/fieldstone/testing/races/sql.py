@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from fieldstone.testing.statements import Statement
+from fieldstone.testing.texts import one_line
 
 WIDTH = 88
 """Characters of a statement that a table of steps has room for."""
@@ -44,7 +45,7 @@ def shown(statement: Statement) -> str:
     text = " ".join(_filled(statement).split())
     text = re.sub(r'["`]', "", _TABLE_AND_COLUMN.sub(r"\1", text))
     text = _COLUMNS.sub(r"\1… FROM ", text, count=1)
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    return one_line(text, WIDTH)
 
 
 def _filled(statement: Statement) -> str:

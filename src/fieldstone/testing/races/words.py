@@ -152,10 +152,6 @@ def rows(state: Mapping[tuple[str, str], Counter[tuple[tuple[str, Any], ...]]]) 
     return {name: [dict(row) for row in sorted(found.elements(), key=repr)] for (_, name), found in state.items()}
 
 
-def engine(connection: BaseDatabaseWrapper) -> str:
-    return "MariaDB" if getattr(connection, "mysql_is_mariadb", False) else connection.display_name
-
-
 # What stood in the way.
 
 

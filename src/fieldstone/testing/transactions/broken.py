@@ -15,11 +15,12 @@ from django.db.transaction import Atomic, TransactionManagementError, get_connec
 from fieldstone.testing.around import Around
 from fieldstone.testing.places import Place, caller
 from fieldstone.testing.statements import Run, Statement, watch
+from fieldstone.testing.texts import one_line
 from fieldstone.testing.transactions.failures import FirstFailure, innermost, is_refusal, outermost
 from fieldstone.testing.transactions.hooks import BLOCK_ENDS, SETS_ROLLBACK
 from fieldstone.testing.transactions.insides import rollback_error
 from fieldstone.testing.transactions.said import of_failure
-from fieldstone.testing.transactions.text import facts, one_line, worded
+from fieldstone.testing.transactions.text import facts, worded
 from fieldstone.testing.transactions.violations import read
 
 

@@ -11,8 +11,9 @@ from enum import Enum
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fieldstone.testing.places import Place
+from fieldstone.testing.texts import aligned
 from fieldstone.testing.transactions.insides import pending
-from fieldstone.testing.transactions.text import table, worded
+from fieldstone.testing.transactions.text import worded
 
 _order = itertools.count()
 
@@ -146,10 +147,11 @@ class CommitCallbacks:
 
 def listed(callbacks: Iterable[Callback]) -> str:
     """One a line: name, place, and what became of it."""
-    return table(
+    rows = [
         (each.function, f"registered at {each.place}", f"on {each.using!r}", each.why or _raised(each))
         for each in callbacks
-    )
+    ]
+    return "\n".join(aligned(rows))
 
 
 def _raised(callback: Callback) -> str:

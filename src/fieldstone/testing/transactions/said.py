@@ -8,10 +8,11 @@ from django.db import DatabaseError, Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fieldstone.testing.places import Place
+from fieldstone.testing.texts import aligned, engine, one_line
 from fieldstone.testing.transactions.constraints import aside, constraints_of
 from fieldstone.testing.transactions.failures import Failure
 from fieldstone.testing.transactions.seen import Seen
-from fieldstone.testing.transactions.text import engine, facts, one_line, table, tuple_of, worded
+from fieldstone.testing.transactions.text import facts, tuple_of, worded
 from fieldstone.testing.transactions.violations import Violation, read
 
 
@@ -132,4 +133,4 @@ def _constraints(connection: BaseDatabaseWrapper, name: str) -> str:
     except DatabaseError:
         return ""
     rows = [(each.kind, each.name or "(no name)", ", ".join(each.columns)) for each in found]
-    return f"{name} has\n\n{table(rows)}" if rows else ""
+    return "\n".join([f"{name} has", "", *aligned(rows)]) if rows else ""

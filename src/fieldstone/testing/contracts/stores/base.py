@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connections
 from opaque_keys.edx.keys import LearningContextKey
 
 from fieldstone.store import Store
@@ -68,3 +70,13 @@ class OnStores:
         """Time, which stands still at New Year until a test moves it."""
         with frozen(NEW_YEAR) as clock:
             yield clock
+
+    @pytest.fixture
+    def racing(self, store: Store) -> Store:
+        """The store, where other connections see what is saved: not in a test's own transaction, nor in memory."""
+        connection: Any = connections[store.using]
+        if connection.in_atomic_block:
+            pytest.skip("a race takes several connections: mark the class with django_db(transaction=True)")
+        if connection.vendor == "sqlite" and connection.is_in_memory_db():
+            pytest.skip("a race takes several connections: give the database a file, by TEST['NAME']")
+        return store

@@ -6,6 +6,7 @@ from fieldstone.testing.contracts.stores.conflicts import ConflictsContract
 from fieldstone.testing.contracts.stores.coroutines import CoroutinesContract
 from fieldstone.testing.contracts.stores.grades import GradesContract
 from fieldstone.testing.contracts.stores.history import HistoryContract, RestoringContract
+from fieldstone.testing.contracts.stores.interleavings import InterleavingsContract
 from fieldstone.testing.contracts.stores.races import RacesContract
 from fieldstone.testing.contracts.stores.saving import SavingContract
 from fieldstone.testing.contracts.stores.scanning import ScanningContract
@@ -21,6 +22,7 @@ from fieldstone.testing.contracts.stores.wholeness import WholenessContract
 class StoreContract(
     StatefulContract,
     RacesContract,
+    InterleavingsContract,
     CoroutinesContract,
     ScanningFieldsContract,
     ScanningContract,

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
-import pytest
-from django.db import connections
-
 from fieldstone.errors import ConflictError
 from fieldstone.store import Place, Preferences, Store, Summary, UserInfo
 from fieldstone.store.usages import forget_all
@@ -42,17 +39,6 @@ def at_once(count: int, work: Callable[[int, Callable[[], Any]], T]) -> list[T]:
 
 
 class RacesContract(OnStores):
-    """Skipped where other connections do not see what is saved: in a test's own transaction, or in memory."""
-
-    @pytest.fixture
-    def racing(self, store: Store) -> Store:
-        connection: Any = connections[store.using]
-        if connection.in_atomic_block:
-            pytest.skip("a race takes several connections: mark the class with django_db(transaction=True)")
-        if connection.vendor == "sqlite" and connection.is_in_memory_db():
-            pytest.skip("a race takes several connections: give the database a file, by TEST['NAME']")
-        return store
-
     def test_writers_of_different_fields_never_lose_each_others_work(self, racing: Store, learner: int) -> None:
         """They race to make the row and to add fields to it; each field is there, and no revision is missing."""
 
