@@ -79,3 +79,12 @@ def test_no_statement_of_the_store_reads_a_whole_table():
     assert "Index Scan using fieldstone_student_module_pkey" in done.stderr
     sizes = json.loads(done.stdout)["sizes"]
     assert [size["title"] for size in sizes][:2] == ["prefetch of 1,000 blocks", "prefetch of 10 blocks"]
+
+
+@pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "prepared"])
+def test_what_the_test_kit_adds_is_measured_on_each_engine(engine):
+    if engine not in available():
+        pytest.skip(f"{ENGINES[engine]} is not there; `make test` starts it")
+    found = found_on(engine, "--row", "test-kit", "--rounds", "2")["kit"]
+    assert [row["title"] for row in found][:2] == ["frozen clock", "query budget"]
+    assert all(row["floor"]["median"] > 0 and row["rounds"] == 2 for row in found)
