@@ -13,20 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from fieldstone.testing.faults import FaultNotPossible, cut_at
 from tests.testing.blog.models import Counter
 from tests.testing.conftest import on_engines
-
-
-def names(alias):
-    return sorted(Counter.objects.using(alias).values_list("name", flat=True))
-
-
-def add(alias, name):
-    Counter.objects.using(alias).create(name=name)
-
-
-def save(alias, *names):
-    with transaction.atomic(alias):
-        for name in names:
-            add(alias, name)
+from tests.testing.counters import add, names, save
 
 
 @on_engines(transaction=True)

@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, connections
 
 from fieldstone.testing.faults import FaultNotPossible, kill, kill_server_at, server_pid
 from fieldstone.testing.faults.processes import stat_of
 from tests.faults.conftest import open_folder  # noqa: F401
 from tests.faults.instance import serving
-from tests.testing.blog.models import Counter
 from tests.testing.conftest import on_engines
+from tests.testing.counters import add, names, save
 
 
 @pytest.fixture
@@ -29,20 +29,6 @@ def instance(alias, open_folder):  # noqa: F811
         pytest.skip("SQLite has no server")
     with serving(alias, open_folder, app=None) as instance:
         yield instance
-
-
-def names(alias):
-    return sorted(Counter.objects.using(alias).values_list("name", flat=True))
-
-
-def add(alias, name):
-    Counter.objects.using(alias).create(name=name)
-
-
-def save(alias, *names):
-    with transaction.atomic(alias):
-        for name in names:
-            add(alias, name)
 
 
 @on_engines(transaction=True)
