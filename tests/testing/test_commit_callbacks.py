@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import weakref
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -40,6 +42,30 @@ def publish(alias, mails, fails=False):
         mails.append("saved")
         if fails:
             raise ValueError("no author")
+
+
+@on_engines(transaction=True)
+def test_nobody_but_django_keeps_a_callback(alias):
+    """Code may wait for Django to let go of one that was rolled back. Under pytest each test is looked at."""
+    gone = []
+
+    def register_and_fail():
+        class AfterCommit:
+            def __call__(self):
+                pass
+
+        callback = AfterCommit()
+        weakref.finalize(callback, gone.append, "callback")
+        with atomic(using=alias):
+            on_commit(callback, using=alias)
+            del callback
+            assert not gone
+            raise ValueError("no author")
+
+    with commit_callbacks() as callbacks, contextlib.suppress(ValueError):
+        register_and_fail()
+    assert gone == ["callback"]
+    assert len(callbacks.never_run) == 1
 
 
 @on_engines(transaction=False)

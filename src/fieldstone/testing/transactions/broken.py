@@ -107,6 +107,8 @@ class _Explained(FirstFailure):
         try:
             result = super().__call__(run, statement)
         except Error as error:
+            if self.connection.autocommit:
+                self.first = None  # nothing is broken, and an error keeps its callers' objects alive
             if isinstance(error, BrokenTransaction) or not is_refusal(error):
                 raise
             told = self._told()

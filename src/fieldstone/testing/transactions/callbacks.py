@@ -129,7 +129,7 @@ def _registers(call: Run, connection: BaseDatabaseWrapper, func: Any, robust: bo
         if each.covers(connection):
             each.callbacks.entries.append(entry)
     if not connection.in_atomic_block:
-        REGISTERS.original(connection, entry.wrapped, robust)
+        REGISTERS.original(connection, entry.wrapped(func), robust)
         return
     call()
     entry.key = pending(connection)[-1][0]
@@ -160,16 +160,16 @@ def _settle(level: Level, connection: BaseDatabaseWrapper, entries: list[Entry],
         for entry in entries:
             entry.end(State.KEPT, level.why)
         return
+    functions = {id(key): function for key, function, _ in pending(connection)}
     _take(connection, entries)
     for entry, rest in ((entry, entries[index + 1 :]) for index, entry in enumerate(entries)):
         try:
-            entry.run()
+            entry.run(functions[id(entry.key)])
         except Exception as error:
             if not entry.robust:
                 _skip(rest, entry)
                 raise
-            name = entry.shown().function
-            log.error(f"Error calling {name} in on_commit(){when} (%s).", error, exc_info=True)
+            log.error(f"Error calling {entry.name} in on_commit(){when} (%s).", error, exc_info=True)
 
 
 def _take(connection: BaseDatabaseWrapper, entries: list[Entry]) -> None:
@@ -180,7 +180,7 @@ def _take(connection: BaseDatabaseWrapper, entries: list[Entry]) -> None:
 
 def _skip(entries: list[Entry], failed: Entry) -> None:
     for entry in entries:
-        entry.end(State.SKIPPED, f"{failed.shown().function} raised before it")
+        entry.end(State.SKIPPED, f"{failed.name} raised before it")
 
 
 def _runs_callbacks(call: Run, connection: BaseDatabaseWrapper) -> None:
@@ -188,7 +188,7 @@ def _runs_callbacks(call: Run, connection: BaseDatabaseWrapper) -> None:
     waiting = _waiting(connection)
     known = {id(entry.key): entry for entry in waiting}
     watched: list[Pending] = [
-        (key, known[id(key)].wrapped if id(key) in known else function, robust)
+        (key, known[id(key)].wrapped(function) if id(key) in known else function, robust)
         for key, function, robust in pending(connection)
     ]
     set_pending(connection, watched)
@@ -231,6 +231,7 @@ def _captures(
 def _ran(entries: list[Entry], captured: list[Callable[[], object]], raised: BaseException | None) -> None:
     """Django has called these; the last of them is the one that raised, if one did."""
     for function in captured:
-        found = next((each for each in entries if each.function is function and each.state is State.KEPT), None)
+        kept = (each for each in entries if each.state is State.KEPT)
+        found = next((each for each in kept if each.identity == id(function)), None)
         if found is not None:
             found.ran(raised if function is captured[-1] else None)

@@ -94,7 +94,7 @@ class FirstFailure:
     @property
     def is_broken(self) -> bool:
         """Whether the transaction refuses all further statements, as far as it can be known without one."""
-        aborts = self.connection.vendor == "postgresql" and not self.connection.get_autocommit()
+        aborts = self.connection.vendor == "postgresql" and not self.connection.autocommit
         return self.connection.needs_rollback or (aborts and self.first is not None)
 
 

@@ -50,12 +50,13 @@ class State(Enum):
 
 
 class Entry:
-    """A callback on its way."""
+    """A callback on its way. Django alone has the function: code may wait for Django to let go of it."""
 
     def __init__(
         self, function: Callable[[], object], robust: bool, connection: BaseDatabaseWrapper, place: Place
     ) -> None:
-        self.function = function
+        self.name = _name(function)
+        self.identity = id(function)
         self.robust = robust
         self.connection = connection
         self.place = place
@@ -66,11 +67,11 @@ class Entry:
         self.error: BaseException | None = None
         self.order = 0
 
-    def run(self) -> None:
+    def run(self, function: Callable[[], object]) -> None:
         """Call it, and keep what comes of it."""
         self.ran(None)
         try:
-            self.function()
+            function()
         except BaseException as error:
             self.state, self.error = State.FAILED, error
             raise
@@ -83,13 +84,12 @@ class Entry:
     def end(self, state: State, why: str = "") -> None:
         self.state, self.why = state, why or state.value
 
-    @property
-    def wrapped(self) -> Callable[[], object]:
+    def wrapped(self, function: Callable[[], object]) -> Callable[[], object]:
         """The function for Django to call; its name is the function's, which Django writes into its log."""
 
-        @functools.wraps(self.function)
+        @functools.wraps(function)
         def run() -> None:
-            self.run()
+            self.run(function)
 
         return run
 
@@ -103,7 +103,7 @@ class Entry:
         if self.state is State.WAITS and not self.is_listed:
             self.end(State.ROLLED_BACK)
         why = "" if self.state in (State.RAN, State.FAILED) else self.why or self.state.value
-        return Callback(_name(self.function), self.place, self.connection.alias, why, self.error)
+        return Callback(self.name, self.place, self.connection.alias, why, self.error)
 
 
 class CommitCallbacks:
@@ -130,7 +130,7 @@ class CommitCallbacks:
         return self._final.get("never_run") or [each for each in shown if each.why]
 
     def close(self) -> None:
-        """Whatever happens now happens after the block: keep what is known, and let the functions go."""
+        """Whatever happens now happens after the block: keep what is known."""
         self._final = {"ran": self.ran, "failed": self.failed, "never_run": self.never_run}
         self.entries = []
 
