@@ -86,6 +86,144 @@ def test_test_cases_have_the_whole_kit(tmp_path):
     assert f"test_plain.py:{line} in Kit.test_what_broke_is_named" in failure
 
 
+WRONG = """
+from django.test import SimpleTestCase
+from fieldstone.testing import TestKit
+
+
+class Wrong(TestKit, SimpleTestCase):
+    frozen_at = "2026-13-01"
+"""
+RIGHT = """
+from django.test import SimpleTestCase
+
+
+class Right(SimpleTestCase):
+    def test_passes(self):
+        pass
+"""
+
+
+def test_a_wrong_moment_is_the_error_of_its_module_alone(tmp_path):
+    (tmp_path / "test_wrong.py").write_text(WRONG)
+    (tmp_path / "test_right.py").write_text(RIGHT)
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.testing.project", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", "-m", "django", "test"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert "Ran 2 tests" in done.stderr and "FAILED (errors=1)" in done.stderr, done.stderr
+    assert "ValueError: Wrong.frozen_at: '2026-13-01' is not a moment" in done.stderr
+
+
+AROUND = """
+import pytest
+from datetime import datetime
+from django.test import SimpleTestCase
+from fieldstone.testing import TestKit, frozen, query_budget
+
+NEW_YEAR = "2020-01-01 12:00"
+
+
+def stands():
+    first = datetime.now()
+    while sum(range(1000)) < 0:
+        pass
+    return first.year == 2020 and first == datetime.now()
+
+
+@frozen(NEW_YEAR)
+class TestDecorated(TestKit, SimpleTestCase):
+    def test_time_stands(self):
+        assert stands()
+
+
+class TestMarked(TestKit, SimpleTestCase):
+    frozen_at = "2026-03-01"
+
+    @pytest.mark.clock(NEW_YEAR)
+    def test_the_mark_is_nearer(self):
+        assert stands()
+
+
+@pytest.fixture
+@frozen(NEW_YEAR)
+def new_year():
+    yield datetime.now()
+
+
+def test_the_clock_fixture_stands_where_time_does(new_year, clock):
+    assert stands()
+    clock.tick()
+    assert clock.now.year == new_year.year == 2020
+
+
+@frozen(NEW_YEAR)
+class TestMethods:
+    model = SimpleTestCase
+
+    @staticmethod
+    def test_static():
+        assert stands()
+
+    @classmethod
+    def test_of_class(cls):
+        assert stands()
+
+
+def test_real_time_is_back():
+    assert datetime.now().year > 2020
+
+
+def test_debug_holds_too():
+    class Case(TestKit, SimpleTestCase):
+        frozen_at = NEW_YEAR
+
+        def test(self):
+            assert stands() and self.clock.now.year == 2020
+
+    Case("test").debug()
+"""
+
+
+def test_what_is_set_around_a_test_stays_as_it_is(project):
+    project(AROUND).assert_outcomes(passed=7)
+
+
+PATCHES = """
+from unittest import mock
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.test import TransactionTestCase
+from fieldstone.testing import query_budget
+from tests.testing.blog.models import Author
+
+
+class TestMocks(TransactionTestCase):
+    def test_a_commit_that_fails(self):
+        with mock.patch.object(connection, "_commit", side_effect=OperationalError("gone")):
+            with self.assertRaises(OperationalError), transaction.atomic():
+                Author.objects.create(name="ada")
+
+    def test_wrappers_that_are_thrown_away(self):
+        connection.execute_wrappers.clear()
+
+    def test_a_mock_around_a_tool(self):
+        with mock.patch.object(connection, "_commit"), query_budget(1):
+            Author.objects.create(name="ada")
+
+    def test_a_tool_around_a_mock(self):
+        with query_budget(1), mock.patch.object(connection, "_commit"):
+            Author.objects.create(name="ada")
+
+    def test_the_next_tests_go_on(self):
+        with query_budget(1), transaction.atomic():
+            Author.objects.create(name="ada")
+"""
+
+
+def test_mocks_of_a_connection_do_not_end_the_run(project):
+    project(PATCHES, "-W", "error").assert_outcomes(passed=5)
+
+
 @pytest.mark.parametrize("missing", ["", "time_machine", "pytest", "hypothesis"])
 def test_importing_it_needs_nothing_and_touches_neither_settings_nor_models(missing):
     code = f"""

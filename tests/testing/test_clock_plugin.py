@@ -169,7 +169,7 @@ def test_a_mark_that_says_no_moment_is_explained(project: Callable[..., pytest.R
             f"Invalid isoformat string: '1st of March'. {give}",
             "@pytest.mark.clock of test_blog.py::test_of_number: "
             f"20260301 is not a moment, but of type int. {give}",
-            "@pytest.mark.clock of test_blog.py::test_of_spelling: *unexpected keyword argument 'ticks'*",
+            "@pytest.mark.clock of test_blog.py::test_of_spelling: give it a moment, and tick=True where time*",
         ]
     )
     assert "During handling" not in str(result.stdout)

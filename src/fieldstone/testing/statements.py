@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -52,14 +54,14 @@ def watch(connection: BaseDatabaseWrapper, watcher: Watcher) -> Callable[[], Non
         return watcher(run, Statement(connection, str(sql), params, many))
 
     connection.execute_wrappers.append(of_a_statement)
-    _ends_of(connection).append(watcher)
+    ends = _Ends.of(connection)
+    ends.watchers.append(watcher)
 
     def forget() -> None:
-        connection.execute_wrappers.remove(of_a_statement)
-        _ends_of(connection).remove(watcher)
-        if not _ends_of(connection):
-            for name in (*_METHODS, _ENDS):
-                del vars(connection)[name]
+        # A test may have emptied Django's list, or put a mock in the place of what is told of commits.
+        with suppress(ValueError):
+            connection.execute_wrappers.remove(of_a_statement)
+        ends.forget(watcher)
 
     return forget
 
@@ -69,8 +71,9 @@ def watch_all(watcher: Watcher, aliases: Iterable[str] | None = None) -> Callabl
     undo = [watch(connection, watcher) for connection in connections_here(aliases)]
 
     def forget() -> None:
-        for each in undo:
-            each()
+        with ExitStack() as each:
+            for one in undo:
+                each.callback(one)
 
     return forget
 
@@ -85,27 +88,50 @@ def connections_here(aliases: Iterable[str] | None = None) -> list[BaseDatabaseW
     return [connections[alias] for alias in aliases]
 
 
-_ENDS = "_fieldstone_watchers"
-"""Where a connection keeps those who are told of the ends of its transactions."""
-_METHODS = {"_commit": "COMMIT", "_rollback": "ROLLBACK"}
-"""Of Django's connections: all its ways to end a transaction lead to these two."""
+class _Ends:
+    """The ends of one connection's transactions: all of Django's ways to them lead to two methods."""
 
+    METHODS = MappingProxyType({"_commit": "COMMIT", "_rollback": "ROLLBACK"})
+    KEPT_AS = "_fieldstone_ends"
 
-def _ends_of(connection: BaseDatabaseWrapper) -> list[Watcher]:
-    kept: dict[str, Any] = vars(connection)
-    if _ENDS not in kept:
-        kept[_ENDS] = []
-        for name, sql in _METHODS.items():
-            kept[name] = _told(connection, sql, getattr(connection, name))
-    watchers: list[Watcher] = kept[_ENDS]
-    return watchers
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+        self.watchers: list[Watcher] = []
+        self._before: dict[str, Any] = {}
+        """What was an attribute of the connection itself: a mock, another tool's."""
+        self._ours: dict[str, Run] = {}
 
+    @classmethod
+    def of(cls, connection: BaseDatabaseWrapper) -> _Ends:
+        kept: dict[str, Any] = vars(connection)
+        ends: _Ends = kept.setdefault(cls.KEPT_AS, cls(connection))
+        for name, sql in cls.METHODS.items():
+            if name not in ends._ours:
+                if name in kept:
+                    ends._before[name] = kept[name]
+                ends._ours[name] = ends._told(sql, getattr(connection, name))
+                kept[name] = ends._ours[name]
+            else:
+                kept.setdefault(name, ends._ours[name])  # a mock may have taken ours away with itself
+        return ends
 
-def _told(connection: BaseDatabaseWrapper, sql: str, end: Run) -> Run:
-    def ended() -> Any:
-        run = end
-        for watcher in reversed(_ends_of(connection)):
-            run = functools.partial(watcher, run, Statement(connection, sql))
-        return run()
+    def forget(self, watcher: Watcher) -> None:
+        with suppress(ValueError):
+            self.watchers.remove(watcher)
+        if self.watchers:
+            return
+        kept: dict[str, Any] = vars(self.connection)
+        kept.pop(self.KEPT_AS, None)
+        for name, ours in self._ours.items():
+            if kept.get(name) is ours:  # else somebody is over it, to whom it is a way through
+                del kept[name]
+                kept |= {name: self._before[name]} if name in self._before else {}
 
-    return ended
+    def _told(self, sql: str, end: Run) -> Run:
+        def ended() -> Any:
+            run = end
+            for watcher in reversed(self.watchers):
+                run = functools.partial(watcher, run, Statement(self.connection, sql))
+            return run()
+
+        return ended

@@ -37,6 +37,8 @@ class Clock:
         self._traveller: Traveller | None = self._travel.start()
         self._ended = start
         self._leads_databases = False
+        self._ticks = ticks
+        _active.append(self)
         if moment is not None or not ticks:
             self._lead_databases()
 
@@ -73,6 +75,7 @@ class Clock:
         traveller = self._active()
         start = self.now if moment is None else aware(read(moment))
         traveller.move_to(_destination(start), tick=ticks)
+        self._ticks = ticks
 
     def _active(self) -> Traveller:
         if self._traveller is None:
@@ -89,11 +92,21 @@ class Clock:
     def _end(self) -> None:
         self._ended = self.now
         self._traveller = None
+        _active.remove(self)
         try:
             if self._leads_databases:
                 databases.end()
         finally:
             self._travel.stop()
+
+
+_active: list[Clock] = []
+"""The innermost last."""
+
+
+def is_set() -> bool:
+    """Whether a clock holds."""
+    return bool(_active)
 
 
 class _Held(Around[Clock]):
@@ -152,6 +165,14 @@ class ticking(_Held):
     """Time runs, from a moment or from now; else as ``frozen``. At real time the databases are left alone."""
 
     ticks = True
+
+
+class following(_Held):
+    """Time as it was: it runs at real time, or as the clock around it runs or stands, until it is changed."""
+
+    def __enter__(self) -> Clock:
+        self.ticks = _active[-1]._ticks if _active else True  # else a clock that stands would run
+        return super().__enter__()
 
 
 def _hold_tests(case: type[unittest.TestCase], held: _Held) -> None:

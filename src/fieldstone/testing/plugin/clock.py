@@ -9,6 +9,7 @@ from django.conf import settings
 
 from fieldstone.testing.around import Around
 from fieldstone.testing.clock import Clock, Moment, frozen, ticking
+from fieldstone.testing.clock.clock import following
 
 MARK = 'clock(moment=None, tick=False): the time of a test and its fixtures, as in clock("2026-03-01 12:00")'
 OF_A_TEST = "_fieldstone_clock"
@@ -53,12 +54,15 @@ def _place_of_first(item: pytest.Function) -> int:
 def _told_by_mark(request: pytest.FixtureRequest) -> Around[Clock]:
     mark = request.node.get_closest_marker("clock")
     if mark is None:
-        return ticking()
+        return following()
     with_django = settings.configured and request.config.pluginmanager.has_plugin("django")
     if with_django and request.node.get_closest_marker("django_db"):
         # If this is the first test, the databases are set up only now, and for all: so not at its time.
         request.getfixturevalue("django_db_setup")
     try:
+        unknown = set(mark.kwargs) - {"moment", "tick"}
+        if unknown or len(mark.args) > 1:
+            raise TypeError('give it a moment, and tick=True where time is to run: clock("2026-03-01", tick=True)')
         return _held(*mark.args, **mark.kwargs)
     except (TypeError, ValueError) as error:
         said = str(error)
