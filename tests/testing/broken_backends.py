@@ -220,6 +220,12 @@ class ListsWhatHasExpired(DictBackend):
         return [name for name in self.kept if name.startswith(prefix)], None
 
 
+class ListsOnePageOnly(DictBackend):
+    def scan(self, prefix, cursor, count):
+        names, _ = super().scan(prefix, cursor, count)
+        return names[:1_000], None
+
+
 # Locks
 
 

@@ -73,6 +73,7 @@ BROKEN = {
     "ReplacesWhatIsMissing": ["test_a_missing_value_has_no_version_and_is_not_replaced"],
     "ListsByPattern": ["test_names_that_look_like_patterns_belong_to_their_region_alone"],
     "ListsWhatHasExpired": ["test_expired_keys_are_no_keys"],
+    "ListsOnePageOnly": ["test_keys_are_those_that_were_set_and_clearing_leaves_none"],
 }
 """Backends of ``broken_backends``, and the tests that have to find what is wrong with each."""
 

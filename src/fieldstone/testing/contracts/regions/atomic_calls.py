@@ -208,7 +208,7 @@ class AtomicCalls(OnRegions):
         needs(region, "iterate")
         other = make()
         other.set("others", 1)
-        wanted = {f"key{n}" for n in range(250)} | {"a*", "a_b", "a%b", "a[b]", "a\\b"}
+        wanted = {f"key{n}" for n in range(2_500)} | {"a*", "a_b", "a%b", "a[b]", "a\\b"}
         region.set_multi(dict.fromkeys(wanted, 1))
         with region.lock("key1"):
             assert set(region.keys()) == wanted
