@@ -276,6 +276,13 @@ REFUSED = [
         ValueError,
         "No database has the alias 'defautl'. DATABASES has: default, default_history",
     ),
+    ((), {"exat": True, "default": 3}, TypeError, r"query_budget\(exat=True\): is exact=True meant\?"),
+    ((4,), {"exat": True}, TypeError, r"is exact=True meant\?"),
+    ((4,), {"exat": 1}, TypeError, r"is exact=1 meant\?"),
+    (("name",), {"Ignored": "savepoint"}, TypeError, r"is ignore='savepoint' meant\?"),
+    (("a", 3), {}, TypeError, r"^query_budget\('a', 3\): only one number, or one name, goes without a keyword\."),
+    ((len,), {}, TypeError, r"write @query_budget\(\.\.\.\) with the number of queries"),
+    ((TestCase,), {}, TypeError, r"write @query_budget\(\.\.\.\) with the number of queries"),
     ((4,), {"ignore": "savepoints"}, ValueError, r'ignore=\("savepoint",\) meant'),
     ((4,), {"ignore": ("Savepoint",)}, ValueError, r'ignore=\("savepoint",\) meant'),
     ((4,), {"ignore": ("begin",)}, ValueError, "never counted"),
@@ -289,3 +296,8 @@ REFUSED = [
 def test_what_cannot_be_meant_is_refused_at_once(args, kwargs, kind, text):
     with pytest.raises(kind, match=text):
         query_budget(*args, **kwargs)
+
+
+def test_a_database_may_have_an_alias_like_a_keyword(monkeypatch):
+    monkeypatch.setitem(connections.settings, "ignored", connections.settings["default"])
+    query_budget(ignored=0, default=0)

@@ -235,7 +235,22 @@ def test_a_project_without_django_settings_notices_nothing(pytester):
     def test_plain(query_budget):
         with query_budget(0):
             pass
+
+    @pytest.mark.query_budget(exat=True, default=3)
+    def test_misspelt():
+        pass
+
+    @pytest.mark.query_budget("a", 3)
+    def test_two():
+        pass
     """
     )
     result = pytester.runpytest_subprocess("-p", "no:django")
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "@pytest.mark.query_budget: query_budget(exat=True): is exact=True meant?",
+            "@pytest.mark.query_budget: query_budget('a', 3): only one number, or one name, goes *",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*During handling*")

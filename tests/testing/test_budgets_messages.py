@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.core.exceptions import FieldError
 from django.db import connection, transaction
 from django.db.models import Prefetch
 
@@ -152,6 +153,48 @@ class TestRemedies:
             [
                 "Post.text was deferred, and is fetched for one Post at a time.",
                 'Take "text" out of .defer(), or into .only(), of the query for the Post objects (here).',
+            ]
+        ]
+
+    @pytest.mark.parametrize(
+        ("comments", "mended"),
+        [
+            (Comment.objects.only("text"), Comment.objects.only("text", "author").select_related("author")),
+            (Comment.objects.defer("author"), Comment.objects.select_related("author")),
+        ],
+    )
+    def test_a_deferred_foreign_key(self, comments, mended):
+        """Django refuses ``select_related`` of what is deferred, so the advice is to take that back as well."""
+        with pytest.raises(FieldError):
+            comments.select_related("author").first()
+
+        def body(comments=comments):
+            for comment in comments.all():
+                assert comment.author.name
+
+        assert remedies_of(body) == [
+            [
+                "Comment.author_id was deferred, and is fetched for one Comment at a time.",
+                'Take "author" out of .defer(), or into .only(), of the query for the Comment objects (here).',
+            ],
+            [
+                "Comment.author is fetched for one Comment at a time.",
+                'Add .select_related("author"), and take "author" out of .defer(), or into .only(), of the query '
+                "for the Comment objects (here).",
+            ],
+        ]
+        with query_budget(default=1):
+            body(mended)
+
+    def test_a_foreign_key_beside_deferred_fields(self):
+        def body():
+            for comment in Comment.objects.defer("text"):
+                assert comment.author.name
+
+        assert remedies_of(body) == [
+            [
+                "Comment.author is fetched for one Comment at a time.",
+                'Add .select_related("author") to the query for the Comment objects (here).',
             ]
         ]
 

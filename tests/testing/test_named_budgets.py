@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from fieldstone.testing.budgets import BudgetsFileError, NoSuchQueryBudget, QueryBudgetExceeded, query_budget
 from fieldstone.testing.budgets.ledger import Ledger, use, use_no_longer
-from fieldstone.testing.budgets.recorded import Change, keep_most, merge, merge_of_run, read
+from fieldstone.testing.budgets.recorded import Change, merge, merge_of_run, read
+from fieldstone.testing.budgets.uses import Uses, keep_most
 from tests.testing.blog.models import Author, Tag
 
 UPDATE = "--update-query-budgets"
@@ -115,10 +116,10 @@ class TestFile:
         }
 
     def test_of_one_run_the_most_stays_and_the_next_begins_anew(self, path):
-        merge_of_run(path, "one", {"a": {"default": 5}})
-        merge_of_run(path, "one", {"a": {"default": 3, "history": 1}})
+        merge_of_run(path, "one", Uses({"a": {"default": 5}}))
+        merge_of_run(path, "one", Uses({"a": {"default": 3, "history": 1}}))
         assert read(path) == {"a": {"default": 5, "history": 1}}
-        merge_of_run(path, "two", {"a": {"default": 2}})
+        merge_of_run(path, "two", Uses({"a": {"default": 2}}))
         assert read(path) == {"a": {"default": 2}}
 
 
@@ -163,12 +164,18 @@ class TestUse:
             f"The budget is from {path}. If more is right, record it: pytest --update-query-budgets\n\n"
         )
 
-    def test_exactly(self):
-        with (
-            pytest.raises(QueryBudgetExceeded, match="not used up: 0 queries"),
-            query_budget("list of posts", exact=True),
-        ):
+    def test_exactly(self, path):
+        with pytest.raises(QueryBudgetExceeded) as failure, query_budget("list of posts", exact=True):
             pass
+        assert str(failure.value).startswith('Query budget "list of posts" not used up: 0 queries')
+        advice = "If fewer is right, record it: pytest --update-query-budgets"
+        assert f"\n\nThe budget is from {path}. {advice}" in str(failure.value)
+
+    def test_exactly_with_fewer_on_one_database_and_more_on_another(self, path):
+        path.write_text('{"moved": {"default_history": 1}}')
+        with pytest.raises(QueryBudgetExceeded) as failure, query_budget("moved", exact=True):
+            Author.objects.count()
+        assert f"The budget is from {path}. If this is right, record it: pytest" in str(failure.value)
 
     def test_recorded_as_none(self):
         with (
@@ -190,7 +197,7 @@ class TestUse:
         ledger.is_updated = True
         with pytest.raises(ZeroDivisionError), query_budget("list of posts"):
             raise ZeroDivisionError
-        assert ledger.measured == {}
+        assert ledger.uses == Uses()
 
     def test_a_broken_file_is_told_before_the_body_runs(self, path):
         path.write_text("{")

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
@@ -15,7 +15,7 @@ from fieldstone.testing.around import Around
 from fieldstone.testing.budgets.counting import Counted
 from fieldstone.testing.budgets.errors import QueryBudgetExceeded
 from fieldstone.testing.budgets.ledger import current
-from fieldstone.testing.budgets.limits import Ignore, Limits, check_aliases, ignored_of, limits_of
+from fieldstone.testing.budgets.limits import Ignore, Limits, check_aliases, check_only_one, ignored_of, limits_of
 from fieldstone.testing.budgets.report import report
 from fieldstone.testing.statements import watch_all
 
@@ -23,7 +23,7 @@ from fieldstone.testing.statements import watch_all
 def query_budget(
     total_or_name: int | str | None = None,
     /,
-    *,
+    *more: Never,
     exact: bool = False,
     ignore: Ignore | Iterable[Ignore] = (),
     **aliases: int,
@@ -43,10 +43,12 @@ def query_budget(
     count.
 
     ``with`` gives a ``Counted``. At its end ``QueryBudgetExceeded`` is raised where the budget was not kept;
-    ``NoSuchQueryBudget`` where nothing is recorded under the name. If the body raises, that goes through, and the
-    budget is not judged. Raises ``TypeError`` or ``ValueError`` for arguments that cannot be meant, and
-    ``BudgetsFileError`` for a file that is broken.
+    ``NoSuchQueryBudget`` where nothing is recorded under the name. While names are recorded no number is judged,
+    but the uses of an ``exact`` one have to take the same, else ``QueryBudgetExceeded`` is raised. If the body
+    raises, that goes through, and the budget is not judged. Raises ``TypeError`` or ``ValueError`` for arguments
+    that cannot be meant, and ``BudgetsFileError`` for a file that is broken.
     """
+    check_only_one((total_or_name, *more))
     return QueryBudget(limits_of(total_or_name, exact, aliases), exact, ignored_of(ignore))
 
 
@@ -108,12 +110,15 @@ class QueryBudget(Around[Counted]):
         __tracebackhide__ = True
         ledger = current()
         if ledger.is_updated:
-            ledger.note(name, counted.used)
+            ledger.note(name, counted.used, exact=self._exact)
             return
         recorded = ledger.recorded(name)
         if recorded is None:
             raise ledger.missing(name, counted.used)
-        _compare(Limits(recorded, None, self._exact), counted, name, ledger.advice)
+        limits = Limits(recorded, None, self._exact)
+        differences = [row.difference for row in limits.compared(counted.used) if row.is_broken]
+        advice = ledger.advice(too_many=max(differences, default=0) > 0, too_few=min(differences, default=0) < 0)
+        _compare(limits, counted, name, advice)
 
     def _anew(self) -> Self:
         anew = super()._anew()

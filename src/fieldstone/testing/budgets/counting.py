@@ -14,7 +14,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fieldstone.testing.budgets.limits import SAVEPOINT, Ignore
-from fieldstone.testing.budgets.remedies import Remedy, remedy_in
+from fieldstone.testing.budgets.remedies import Remedy, deferred_in, remedy_in
 from fieldstone.testing.budgets.sql import shape_of
 from fieldstone.testing.places import Place, caller
 from fieldstone.testing.statements import Run, Statement, connections_here
@@ -57,6 +57,7 @@ class Counted:
         """For patterns, by place and shape, as far as they are known."""
         self._ignore = tuple(ignore)
         self._times: Counter[tuple[Place, str]] = Counter()
+        self._deferred: set[Any] = set()
         self._open: dict[str, object] = {each.alias: each.connection for each in connections_here()}
 
     def count(self, alias: str | None = None) -> int:
@@ -96,9 +97,12 @@ class Counted:
     def _keep(self, statement: Statement) -> None:
         place, frames = caller()
         shape = shape_of(statement.sql)
+        deferred = deferred_in(frames)
+        if deferred is not None:
+            self._deferred.add(deferred)
         self._times[place, shape] += 1
         if self._times[place, shape] == ENOUGH:  # the frames tell only now
-            remedy = remedy_in(frames, statement.sql)
+            remedy = remedy_in(frames, statement.sql, self._deferred)
             if remedy:
                 self.remedies[place, shape] = remedy
         frames.clear()  # this function's own is among them, and holds them: a cycle

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 
 class QueryBudgetExceeded(AssertionError):
-    """A body made more queries than its budget allows; or, of an exact budget, fewer."""
+    """A body made more queries than its budget allows; or, of an exact budget, fewer.
+
+    Also while budgets are recorded, where the uses of an exact one differ, so that no number is right.
+    """
 
     def __init__(
         self, text: str, used: Mapping[str, int] | None = None, allowed: Mapping[str, int] | None = None

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fieldstone.testing.budgets.errors import NoSuchQueryBudget
-from fieldstone.testing.budgets.recorded import Named, Numbers, keep_most, merge_of_run, read
+from fieldstone.testing.budgets.errors import NoSuchQueryBudget, QueryBudgetExceeded
+from fieldstone.testing.budgets.recorded import merge_of_run, read
+from fieldstone.testing.budgets.uses import Numbers, Uses, in_words
 
 FILE = "query_budgets.json"
 PATH_VARIABLE = "FIELDSTONE_QUERY_BUDGETS"
@@ -29,32 +30,54 @@ class Ledger:
     """The command that records them."""
     writes_at_once: bool = False
     """Nobody writes at the end of the run, as pytest does."""
-    measured: Named = field(default_factory=dict)
-    """The most of all uses of each name in this process."""
+    uses: Uses = field(default_factory=Uses)
+    """Of this process; in pytest's controller in the end also those of its workers."""
 
     def recorded(self, name: str) -> Numbers | None:
         """None if the file has no such name. Raises ``BudgetsFileError`` for a broken file."""
         return read(self.path).get(name)
 
-    def note(self, name: str, used: Mapping[str, int]) -> None:
-        """What one use of a name took."""
-        if keep_most(self.measured, name, used) and self.writes_at_once:
-            merge_of_run(self.path, _run(), {name: self.measured[name]})
+    def note(self, name: str, used: Mapping[str, int], *, exact: bool = False) -> None:
+        """What one use of a name took.
+
+        Raises ``QueryBudgetExceeded`` where the name is exact, and another use took another number.
+        """
+        __tracebackhide__ = True
+        is_more = self.uses.add(name, used, exact=exact)
+        if not is_more and not exact:
+            return
+        known = self.uses
+        if self.writes_at_once:
+            one = Uses()
+            one.add(name, used, exact=exact)
+            known = merge_of_run(self.path, _run(), one)
+        if name in known.differing:
+            raise QueryBudgetExceeded(differing(name, known), used)
 
     def missing(self, name: str, used: Mapping[str, int]) -> NoSuchQueryBudget:
         """The error that says so, and how to record it."""
-        took = ", ".join(f"{alias} {count}" for alias, count in sorted(used.items())) or "no query"
         similar = difflib.get_close_matches(name, read(self.path), n=1)
         meant = f'\nIs "{similar[0]}" meant, which it has?' if similar else ""
         return NoSuchQueryBudget(
-            f'{_shown(self.path)} has no query budget "{name}". This time it took: {took}.{meant}\n'
+            f'{_shown(self.path)} has no query budget "{name}". This time it took: {in_words(used)}.{meant}\n'
             f"Record it, if that is right: {self.how}"
         )
 
-    @property
-    def advice(self) -> str:
+    def advice(self, *, too_many: bool, too_few: bool) -> str:
         """For a budget of the file that was not kept."""
-        return f"The budget is from {_shown(self.path)}. If more is right, record it: {self.how}"
+        right = "this is" if too_many and too_few else "fewer is" if too_few else "more is"
+        return f"The budget is from {_shown(self.path)}. If {right} right, record it: {self.how}"
+
+
+def differing(name: str, uses: Uses) -> str:
+    """That no number is right for an exact name, and what to do."""
+    one, other = uses.differing[name]
+    return (
+        f'Query budget "{name}" is exact, but not all of its uses take the same: one took {in_words(one)}; '
+        f"another, {in_words(other)}.\n"
+        "No number is right for them all. Give each use a name of its own (the mark without a name does, also for "
+        "each case of a parametrised test), or leave out exact=True: then the most of them is recorded."
+    )
 
 
 _in_use: list[Ledger] = []

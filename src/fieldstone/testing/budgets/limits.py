@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,6 +16,7 @@ Ignore = str | re.Pattern[str]
 SAVEPOINT = "savepoint"
 TRANSACTION_WORDS = {"begin", "commit", "rollback", "transaction", "transactions"}
 ALL = "all together"
+KEYWORDS = ("exact", "ignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ def limits_of(total_or_name: object, exact: bool, aliases: Mapping[str, int]) ->
 
     Raises ``TypeError`` or ``ValueError`` with what to write instead.
     """
+    if callable(total_or_name):
+        raise TypeError(
+            "Above a test, write @query_budget(...) with the number of queries, such as @query_budget(default=4)."
+        )
+    _check_keywords(aliases)
     if total_or_name is None and not aliases:
         raise TypeError(
             "How many queries? Say it for each database, query_budget(default=4); for all of them together, "
@@ -87,6 +93,28 @@ def limits_of(total_or_name: object, exact: bool, aliases: Mapping[str, int]) ->
     return Limits(
         {alias: _number(number, f"query_budget({alias}={{}})") for alias, number in aliases.items()}, None, exact
     )
+
+
+def _check_keywords(aliases: Mapping[str, object]) -> None:
+    """Raises ``TypeError`` for one that is not an alias, but a keyword misspelt."""
+    known = set(connections.settings) if settings.configured else set()
+    for name, value in aliases.items():
+        # Without settings any alias may be right, most of all with a number.
+        likeness = 0.85 if isinstance(value, int) and not isinstance(value, bool) else 0.6
+        similar = difflib.get_close_matches(name.lower(), KEYWORDS, n=1, cutoff=likeness)
+        if similar and name not in known:
+            raise TypeError(f"query_budget({name}={value!r}): is {similar[0]}={value!r} meant?")
+
+
+def check_only_one(args: Sequence[object]) -> None:
+    """Raises ``TypeError`` for several things without a keyword."""
+    if len(args) > 1:
+        written = ", ".join(map(repr, args))
+        raise TypeError(
+            f"query_budget({written}): only one number, or one name, goes without a keyword. A name has its "
+            "numbers from the file of named budgets; those of databases are written "
+            "query_budget(default=4, history=1)."
+        )
 
 
 def check_aliases(aliases: Iterable[str]) -> None:

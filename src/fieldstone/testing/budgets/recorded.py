@@ -17,10 +17,7 @@ from typing import IO, Any
 from django.core.files import locks
 
 from fieldstone.testing.budgets.errors import BudgetsFileError
-
-Numbers = dict[str, int]
-"""Queries by database alias, without those that have none."""
-Named = dict[str, Numbers]
+from fieldstone.testing.budgets.uses import Named, Numbers, Uses
 
 SHAPE = '{"list of posts": {"default": 2}}'
 
@@ -54,28 +51,20 @@ def merge(path: Path, measured: Mapping[str, Numbers]) -> list[Change]:
         return _merged(path, measured)
 
 
-def merge_of_run(path: Path, run: str, measured: Mapping[str, Numbers]) -> list[Change]:
-    """``merge``, where several processes of one run each write for themselves: the most of them all stays."""
+def merge_of_run(path: Path, run: str, uses: Uses) -> Uses:
+    """``merge``, where several processes of one run each write for themselves: the most of them all stays.
+
+    Gives what all of them have measured. Of names whose uses differ nothing more is written.
+    """
     with _locked(path) as notes:
         known = _notes_of(run, notes.read())
-        for name, numbers in measured.items():
-            keep_most(known, name, numbers)
+        known.join(uses)
         notes.seek(0)
         notes.truncate()
-        json.dump({"run": run, "measured": known}, notes)
+        json.dump({"run": run, "uses": known.data}, notes)
         notes.flush()
-        return _merged(path, {name: known[name] for name in measured})
-
-
-def keep_most(measured: Named, name: str, numbers: Mapping[str, int]) -> bool:
-    """Whether these are more than what was measured under the name so far, which then has the most of both."""
-    before = measured.get(name)
-    most = {**(before or {})}
-    for alias, used in numbers.items():
-        if used:
-            most[alias] = max(used, most.get(alias, 0))
-    measured[name] = most
-    return most != before
+        _merged(path, {name: numbers for name, numbers in known.recordable.items() if name in uses.most})
+        return known
 
 
 def _merged(path: Path, measured: Mapping[str, Numbers]) -> list[Change]:
@@ -150,11 +139,10 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         yield notes  # to close it gives back the lock
 
 
-def _notes_of(run: str, text: str) -> Named:
+def _notes_of(run: str, text: str) -> Uses:
     """What this run has measured so far; nothing if the notes are of an earlier one, or were cut short."""
     try:
         notes = json.loads(text)
     except ValueError:
-        return {}
-    measured: Named = notes["measured"] if notes["run"] == run else {}
-    return measured
+        return Uses()
+    return Uses(**notes["uses"]) if notes["run"] == run and "uses" in notes else Uses()

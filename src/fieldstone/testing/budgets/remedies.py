@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import django
+from django.db.models.query_utils import DeferredAttribute
 
 DJANGO = str(Path(django.__file__).parent)
 
+DEFERRED = DeferredAttribute.__get__.__code__
+
 Locals = Mapping[str, Any]
-Rule = Callable[[Locals, str], "Remedy | None"]
-"""Of a frame's variables and the SQL; None where they do not tell."""
+
+
+class Asked(NamedTuple):
+    """What a rule may know besides a frame's variables."""
+
+    sql: str
+    deferred: Collection[Any]
+    """The fields that were fetched one by one so far, since a query had left them out."""
+
+
+Rule = Callable[[Locals, Asked], "Remedy | None"]
+"""None where they do not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +42,52 @@ class Remedy:
     """Where the objects are stored that were gone through, if the cure is for the query that got them."""
 
 
-def remedy_in(frames: list[FrameType], sql: str) -> Remedy | None:
+def deferred_in(frames: list[FrameType]) -> Any | None:
+    """The deferred field that the query is for; None if for none."""
+    held = _fetching_deferred(frames)
+    return held["self"].field if held else None
+
+
+def remedy_in(frames: list[FrameType], sql: str, deferred: Collection[Any] = ()) -> Remedy | None:
     """From the frames between the query and its place, innermost first; None if they do not tell.
 
-    The outermost of Django's functions is the one that the project called, and so tells most.
+    The outermost of Django's functions is the one that the project called, and so tells most; but a deferred
+    field is fetched for whatever needs it, and it alone is asked for then.
     """
+    asked = Asked(sql, deferred)
+    fetching = _fetching_deferred(frames)
+    if fetching:
+        return _deferred(fetching)
     for frame in reversed(frames):
         rule = RULES.get(frame.f_code.co_qualname)
-        remedy = rule(frame.f_locals, sql) if rule and frame.f_code.co_filename.startswith(DJANGO) else None
+        remedy = rule(frame.f_locals, asked) if rule and frame.f_code.co_filename.startswith(DJANGO) else None
         if remedy:
             return remedy
     return None
 
 
-def _forward(held: Locals, sql: str) -> Remedy:
-    return _each(held["instance"], held["self"].field.name, "select_related")
+def _fetching_deferred(frames: list[FrameType]) -> Locals | None:
+    return next((frame.f_locals for frame in frames if frame.f_code is DEFERRED), None)
 
 
-def _reverse_one_to_one(held: Locals, sql: str) -> Remedy:
+def _forward(held: Locals, asked: Asked) -> Remedy:
+    instance, field = held["instance"], held["self"].field
+    if field not in asked.deferred:
+        return _each(instance, field.name, "select_related")
+    model = type(instance).__name__  # Django refuses to follow a column that it is to leave out
+    return Remedy(
+        f"{model}.{field.name} is fetched for one {model} at a time.",
+        f'Add .select_related("{field.name}"), and take "{field.name}" out of .defer(), or into .only(), of the '
+        f"query for the {model} objects",
+        instance._meta.db_table,
+    )
+
+
+def _reverse_one_to_one(held: Locals, asked: Asked) -> Remedy:
     return _each(held["instance"], held["self"].related.get_accessor_name(), "select_related")
 
 
-def _generic(held: Locals, sql: str) -> Remedy:
+def _generic(held: Locals, asked: Asked) -> Remedy:
     return _each(held["instance"], held["self"].name, "prefetch_related")
 
 
@@ -64,17 +101,17 @@ def _of_query_for(instance: Any, cause: str, call: str) -> Remedy:
     return Remedy(cause, f"Add {call} to the query for the {model} objects", instance._meta.db_table)
 
 
-def _deferred(held: Locals, sql: str) -> Remedy:
-    instance, name = held["instance"], held["self"].field.name
-    model = type(instance).__name__
+def _deferred(held: Locals) -> Remedy:
+    instance, field = held["instance"], held["self"].field
+    model, name = type(instance).__name__, field.name
     return Remedy(
-        f"{model}.{name} was deferred, and is fetched for one {model} at a time.",
+        f"{model}.{field.attname} was deferred, and is fetched for one {model} at a time.",
         f'Take "{name}" out of .defer(), or into .only(), of the query for the {model} objects',
         instance._meta.db_table,
     )
 
 
-def _rows(held: Locals, sql: str) -> Remedy | None:
+def _rows(held: Locals, asked: Asked) -> Remedy | None:
     queryset = held["self"]
     related = related_name(queryset)
     if related is None:
@@ -91,7 +128,7 @@ def _rows(held: Locals, sql: str) -> Remedy | None:
 
 
 def _summary(what: str, expression: str, before: str) -> Rule:
-    def rule(held: Locals, sql: str) -> Remedy | None:
+    def rule(held: Locals, asked: Asked) -> Remedy | None:
         related = related_name(held["self"])
         if related is None:
             return _by_filter(
@@ -105,7 +142,7 @@ def _summary(what: str, expression: str, before: str) -> Rule:
     return rule
 
 
-def _one(held: Locals, sql: str) -> Remedy | None:
+def _one(held: Locals, asked: Asked) -> Remedy | None:
     return _by_filter(held["self"])
 
 
@@ -126,9 +163,9 @@ def _by_filter(
     return None
 
 
-def _saved(held: Locals, sql: str) -> Remedy:
+def _saved(held: Locals, asked: Asked) -> Remedy:
     model = type(held["self"]).__name__
-    if sql.lstrip().upper().startswith("INSERT"):
+    if asked.sql.lstrip().upper().startswith("INSERT"):
         return Remedy(f"One {model} is stored at a time.", f"After, {model}.objects.bulk_create([...])")
     return Remedy(
         f"One {model} is saved at a time.",
@@ -137,7 +174,7 @@ def _saved(held: Locals, sql: str) -> Remedy:
 
 
 def _of_queryset(cause: str, cure: str) -> Rule:
-    def rule(held: Locals, sql: str) -> Remedy:
+    def rule(held: Locals, asked: Asked) -> Remedy:
         model = held["self"].model.__name__
         return Remedy(cause.format(model=model), cure.format(model=model))
 
@@ -145,7 +182,7 @@ def _of_queryset(cause: str, cure: str) -> Rule:
 
 
 def _of_instance(cause: str, cure: str) -> Rule:
-    def rule(held: Locals, sql: str) -> Remedy:
+    def rule(held: Locals, asked: Asked) -> Remedy:
         model = type(held["self"]).__name__
         return Remedy(cause.format(model=model), cure.format(model=model))
 
@@ -184,7 +221,6 @@ RULES: Mapping[str, Rule] = {
     "ForwardManyToOneDescriptor.__get__": _forward,
     "ReverseOneToOneDescriptor.__get__": _reverse_one_to_one,
     "GenericForeignKey.__get__": _generic,
-    "DeferredAttribute.__get__": _deferred,
     "QuerySet._fetch_all": _rows,
     "QuerySet._iterator": _rows,
     "QuerySet.first": _rows,

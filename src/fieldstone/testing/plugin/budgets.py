@@ -18,12 +18,14 @@ from fieldstone.testing.budgets.errors import BudgetsFileError, NoSuchQueryBudge
 from fieldstone.testing.budgets.ledger import (
     FILE,
     Ledger,
+    differing,
     is_updated_by_environment,
     path_of_environment,
     use,
     use_no_longer,
 )
-from fieldstone.testing.budgets.recorded import Change, keep_most, merge
+from fieldstone.testing.budgets.recorded import Change, merge
+from fieldstone.testing.budgets.uses import Uses
 from fieldstone.testing.texts import aligned
 
 FLAG = "--update-query-budgets"
@@ -86,7 +88,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         try:
             item.stash[BUDGET] = budget_of(*args, **mark.kwargs)
         except (TypeError, ValueError) as error:
-            pytest.fail(f"@pytest.mark.{MARK}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"@pytest.mark.{MARK}: {error}", pytrace=False) from None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -138,8 +140,8 @@ def _is_of_mark(error: BaseException, body: Callable[..., Any]) -> bool:
 def pytest_testnodedown(node: Any, error: object) -> None:
     """A worker of pytest-xdist hands over what it measured."""
     output = getattr(node, "workeroutput", {})
-    for name, numbers in output.get(OF_WORKER, {}).items():
-        keep_most(node.config.stash[LEDGER].measured, name, numbers)
+    if OF_WORKER in output:
+        node.config.stash[LEDGER].uses.join(Uses(**output[OF_WORKER]))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -148,7 +150,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if not ledger.is_updated:
         return
     if hasattr(config, "workeroutput"):
-        config.workeroutput[OF_WORKER] = ledger.measured
+        config.workeroutput[OF_WORKER] = ledger.uses.data
     elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         config.stash[OUTCOME] = _record(session, ledger)
     else:
@@ -157,13 +159,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def _record(session: pytest.Session, ledger: Ledger) -> list[str]:
     try:
-        changes = merge(ledger.path, ledger.measured)
+        changes = merge(ledger.path, ledger.uses.recordable)
     except (OSError, BudgetsFileError) as error:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return [f"Nothing was recorded: {error}"]
     rootdir = session.config.rootpath
     path = ledger.path.relative_to(rootdir) if ledger.path.is_relative_to(rootdir) else ledger.path
-    return _told(path, len(ledger.measured), changes)
+    lines = _told(path, len(ledger.uses.recordable), changes)
+    for name in sorted(ledger.uses.differing):  # perhaps of two workers, neither of which could tell
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        lines += ["", f"Not recorded: {differing(name, ledger.uses)}"]
+    return lines
 
 
 def _told(path: Path, measured: int, changes: list[Change]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 
 import pytest
 from django.conf import settings
@@ -27,15 +28,23 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     level = Level(None, runs=False, why=NEVER)
     item.stash[KEY] = level.callbacks
-    forget = enter(level)
+    around = ExitStack()
+    around.callback(item.stash.__delitem__, KEY)  # or all that the callbacks hold would live until the last test
+    around.callback(enter(level))
+    if item.config.getini(EXPLAIN):
+        around.enter_context(explain_broken_transactions())
     try:
-        if not item.config.getini(EXPLAIN):
-            return (yield)
-        with explain_broken_transactions():
-            return (yield)
+        return (yield)
     finally:
-        forget()
-        del item.stash[KEY]  # or all that the callbacks hold would live until the last test
+        _end(item, around)
+
+
+def _end(item: pytest.Item, around: ExitStack) -> None:
+    """An error is one of the test, which left the connections otherwise than they were, and not of the session."""
+    raised = (KeyboardInterrupt, pytest.exit.Exception)
+    call = pytest.CallInfo.from_call(around.close, when="teardown", reraise=raised)
+    if call.excinfo is not None:
+        item.ihook.pytest_runtest_logreport(report=pytest.TestReport.from_item_and_call(item, call))
 
 
 @pytest.hookimpl(wrapper=True)

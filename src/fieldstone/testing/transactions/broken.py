@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -19,9 +19,10 @@ from fieldstone.testing.texts import one_line
 from fieldstone.testing.transactions.failures import FirstFailure, innermost, is_refusal, outermost
 from fieldstone.testing.transactions.hooks import BLOCK_ENDS, SETS_ROLLBACK
 from fieldstone.testing.transactions.insides import rollback_error
+from fieldstone.testing.transactions.opened import opened_before
 from fieldstone.testing.transactions.said import of_failure
 from fieldstone.testing.transactions.text import facts, worded
-from fieldstone.testing.transactions.violations import read
+from fieldstone.testing.transactions.violations import chain, read
 
 
 class BrokenTransaction(TransactionManagementError, InternalError):
@@ -34,31 +35,31 @@ class BrokenTransaction(TransactionManagementError, InternalError):
 class explain_broken_transactions(Around[None]):
     """While it holds, a statement that a broken transaction refuses raises ``BrokenTransaction``.
 
-    Holds for all this thread's connections, and for those that any thread opens meanwhile. Does nothing where
-    Django has no settings.
+    Holds for all this thread's connections, for those that any thread has opened since the first use, and for
+    those that any opens meanwhile. Does nothing where Django has no settings.
     """
 
     def __enter__(self) -> None:
         self._explained: dict[BaseDatabaseWrapper, _Explained] = {}
-        self._undo: list[Callable[[], None]] = []
+        self._undo = ExitStack()
         if not settings.configured:
             return
-        for connection in connections.all(initialized_only=True):
+        self._undo.callback(self._explained.clear)  # it keeps errors, and with them the frames they passed
+        for connection in {*connections.all(initialized_only=True), *opened_before()}:
             self._watch(connection)
         connection_created.connect(self._opened, weak=False)
-        self._undo.append(self._disconnect)
-        self._undo += [SETS_ROLLBACK.add(self._sets_rollback), BLOCK_ENDS.add(self._block_ends)]
+        self._undo.callback(self._disconnect)
+        self._undo.callback(SETS_ROLLBACK.add(self._sets_rollback))
+        self._undo.callback(BLOCK_ENDS.add(self._block_ends))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for undo in self._undo:
-            undo()
-        self._explained.clear()  # it keeps errors, and with them the frames they passed
+        self._undo.close()  # all of it, even where one step raises
 
     def _watch(self, connection: BaseDatabaseWrapper) -> None:
         explained = self._explained[connection] = _Explained(connection)
-        self._undo.append(watch(connection, explained))
+        self._undo.callback(watch(connection, explained))
 
     def _disconnect(self) -> None:
         connection_created.disconnect(self._opened)
@@ -95,6 +96,10 @@ class _Explained(FirstFailure):
         super().__init__(connection)
         self._forget()
 
+    def whole(self) -> None:
+        super().whole()
+        self._forget()
+
     def _forget(self) -> None:
         self.by_hand: Place | None = None
         """Where ``set_rollback(True)`` was called."""
@@ -126,11 +131,18 @@ class _Explained(FirstFailure):
         fresh = marked if marked is not self._stale else None
         passed = fresh or self.passed
         by_hand = self.by_hand and (self.connection.vendor != "postgresql" or self.first is None)
-        if self.first is not None and not by_hand:
+        if self.first is not None and not by_hand and not self._is_beside(passed):
             return self._of_failure(), self.first.error
         if by_hand:
             return self._by_hand(), None
         return (self._of_other(passed), passed) if passed is not None else None
+
+    def _is_beside(self, passed: BaseException | None) -> bool:
+        """Whether an error marked the transaction that has nothing to do with the failed statement."""
+        if self.first is None or passed is None or self.connection.vendor == "postgresql":
+            return False  # elsewhere a failed statement breaks nothing by itself
+        failed = self.first.error
+        return passed not in chain(failed) and failed not in chain(passed)
 
     def _of_failure(self) -> str:
         failed = self.first

@@ -16,8 +16,8 @@ from django.db.transaction import Atomic, get_connection
 
 from fieldstone.testing.around import Around
 from fieldstone.testing.places import caller
-from fieldstone.testing.statements import Run
-from fieldstone.testing.transactions.hooks import BLOCK_ENDS, REGISTERS, RUNS_CALLBACKS, Hook
+from fieldstone.testing.statements import Run, connections_here
+from fieldstone.testing.transactions.hooks import BLOCK_ENDS, REGISTERS, RUNS_CALLBACKS, Call, Hook
 from fieldstone.testing.transactions.insides import Pending, is_held, is_of_test, pending, set_pending
 from fieldstone.testing.transactions.registered import CommitCallbacks, Entry, State
 
@@ -54,14 +54,26 @@ class commit_callbacks(Around[CommitCallbacks]):
     transactions are real ones Django runs the callbacks itself, and they are only shown.
 
     ``using`` is one database's alias; by default all are meant. With ``run=False`` nothing is run. Django's
-    ``captureOnCommitCallbacks`` inside has the callbacks to itself.
+    ``captureOnCommitCallbacks`` inside has the callbacks to itself. Raises ``TypeError`` for what is no alias, and
+    Django's ``ConnectionDoesNotExist``, when it begins, for one that the settings do not have.
+
+    What ``setUpTestData`` or ``setUpClass`` register comes before the test: where it begins with the test, as in
+    ``TestKit``, these are neither run nor shown.
     """
 
-    def __init__(self, using: str | None = None, run: bool = True) -> None:
+    def __init__(self, using: str | None = None, *, run: bool = True) -> None:
+        if callable(using):
+            raise TypeError(
+                "commit_callbacks() takes a database's alias: write @commit_callbacks(), with parentheses."
+            )
+        if not isinstance(using, str | None):
+            raise TypeError(f"commit_callbacks() takes a database's alias, or None for all, and not {using!r}.")
         self._using = using
         self._run = run
 
     def __enter__(self) -> CommitCallbacks:
+        if self._using is not None:
+            connections_here([self._using])  # an alias that the settings do not have is an error
         self._level = Level(self._using, runs=self._run, why="commit_callbacks(run=False) runs none")
         self._forget = enter(self._level)
         return self._level.callbacks
@@ -119,7 +131,7 @@ def _waiting(connection: BaseDatabaseWrapper) -> list[Entry]:
     return [entries[id(key)] for key, _, _ in pending(connection) if id(key) in entries]
 
 
-def _registers(call: Run, connection: BaseDatabaseWrapper, func: Any, robust: bool = False) -> None:
+def _registers(call: Call, connection: BaseDatabaseWrapper, func: Any, robust: bool = False) -> None:
     level = _deciding(connection)
     if level is None or not callable(func) or not (connection.in_atomic_block or connection.get_autocommit()):
         call()
@@ -129,12 +141,27 @@ def _registers(call: Run, connection: BaseDatabaseWrapper, func: Any, robust: bo
         if each.covers(connection):
             each.callbacks.entries.append(entry)
     if not connection.in_atomic_block:
-        REGISTERS.original(connection, entry.wrapped(func), robust)
+        call.giving(entry.wrapped(func), func)()
         return
-    call()
-    entry.key = pending(connection)[-1][0]
-    if is_held(connection) and not level.is_within(connection):
+    before = len(pending(connection))
+    try:
+        call()
+    finally:
+        entry.key = _key(connection, func, before, level.callbacks.entries)
+        if entry.key is None:
+            entry.end(State.ELSEWHERE)
+    if entry.key is not None and is_held(connection) and not level.is_within(connection):
         _settle(level, connection, [entry], "")
+
+
+def _key(connection: BaseDatabaseWrapper, func: object, before: int, entries: list[Entry]) -> object:
+    """Django's of a function registered just now; None where it is not in Django's list: somebody else has it."""
+    new = pending(connection)[before:]
+    found = next((key for key, function, _ in new if function is func), None)
+    if found is not None or not new:
+        return found
+    last = new[-1][0]  # somebody put his own function around it, unless it is one that was registered within
+    return None if any(entry.key is last for entry in entries) else last
 
 
 def _block_ends(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeGuard
 
@@ -12,10 +13,10 @@ from django.db.transaction import Atomic, TransactionManagementError
 
 from fieldstone.testing.around import Around
 from fieldstone.testing.places import Place, caller
-from fieldstone.testing.statements import watch
+from fieldstone.testing.statements import connections_here, watch
 from fieldstone.testing.transactions import said
 from fieldstone.testing.transactions.constraints import aside, completed, table_of, unwatched
-from fieldstone.testing.transactions.failures import behind, is_refusal
+from fieldstone.testing.transactions.failures import behind, is_refusal, tell_whole
 from fieldstone.testing.transactions.insides import is_of_test, set_of_test
 from fieldstone.testing.transactions.said import Expected
 from fieldstone.testing.transactions.seen import Seen
@@ -24,7 +25,7 @@ from fieldstone.testing.transactions.violations import Violation, read
 
 
 class NothingRaised(AssertionError):
-    """An expected database error did not come; or it came, and the code under test caught it."""
+    """An expected database error did not come; or the code under test caught it; or another database raised it."""
 
 
 class OtherConstraint(AssertionError):
@@ -85,11 +86,12 @@ class expect_db_error(Around[Caught]):
         columns: str | Iterable[str] | None = None,
         using: str = DEFAULT_DB_ALIAS,
     ) -> None:
-        errors = error if isinstance(error, tuple) else (error,)
-        if not errors or not all(issubclass(each, Error) for each in errors):
-            raise TypeError(f"expect_db_error() takes error classes of django.db, and not {error}.")
+        errors: tuple[object, ...] = error if isinstance(error, tuple) else (error,)
+        classes = tuple(each for each in errors if isinstance(each, type) and issubclass(each, Error))
+        if not classes or len(classes) < len(errors):
+            raise TypeError(f"expect_db_error() takes error classes of django.db, and not {error!r}.")
         asked = (columns,) if isinstance(columns, str) else tuple(columns or ())
-        self._expected = Expected(errors, constraint or "", asked)
+        self._expected = Expected(classes, constraint or "", asked)
         self._using = using
 
     def __enter__(self) -> Caught:
@@ -99,10 +101,12 @@ class expect_db_error(Around[Caught]):
             connection.savepoint()  # is refused, as any statement is
         self._block: Atomic | None = None
         if not connection.get_autocommit():
-            self._block = _block(connection)
-            self._block.__enter__()
+            self._block = self._begun()
         self._seen = Seen(connection)
-        self._forget: Callable[[], None] = watch(connection, self._seen)
+        self._others = [Seen(each) for each in connections_here() if each is not connection]
+        self._watching = ExitStack()
+        for seen in (self._seen, *self._others):
+            self._watching.callback(watch(seen.connection, seen))
         self._caught = Caught()
         return self._caught
 
@@ -110,7 +114,7 @@ class expect_db_error(Around[Caught]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         __tracebackhide__ = True
-        self._forget()
+        self._watching.close()
         late = self._deferred() if error is None else None
         self._end_block(late or error)
         if late is not None:
@@ -121,7 +125,20 @@ class expect_db_error(Around[Caught]):
         if not self._is_expected(found):
             self._note(found)
             return False
+        self._is_of_this_database(found)
         return self._is_asked_for(found)
+
+    def _begun(self) -> Atomic:
+        """The block's savepoint, of which no watcher is told: it is none of the code under test."""
+        connection, block = self._connection, _block(self._connection)
+        try:
+            with unwatched(connection):
+                block.__enter__()
+        except Error as error:
+            if is_refusal(error):
+                connection.savepoint()  # is refused again: let the watchers explain it
+            raise
+        return block
 
     def _deferred(self) -> IntegrityError | None:
         """The error that the commit would raise, in a transaction that does not come to one."""
@@ -136,7 +153,10 @@ class expect_db_error(Around[Caught]):
             return
         if error is None and self._seen.is_broken:
             self._connection.needs_rollback = True  # the body caught the error: PostgreSQL could not release it
-        self._block.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        with unwatched(self._connection):
+            self._block.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        if not (self._connection.needs_rollback or self._connection.closed_in_transaction):
+            tell_whole(self._connection)
 
     def _look_again(self, late: IntegrityError) -> None:
         """What is violated without the body, too, was violated before it."""
@@ -153,6 +173,15 @@ class expect_db_error(Around[Caught]):
         if is_refusal(error) and not any(issubclass(each, TransactionManagementError) for each in errors):
             return False
         return isinstance(error, errors)
+
+    def _is_of_this_database(self, error: BaseException) -> None:
+        """Raises where it came of a statement on another: the savepoint was not there."""
+        __tracebackhide__ = True
+        failed = behind(error, [failure for seen in (self._seen, *self._others) for failure in seen.failures])
+        other = next((seen for seen in self._others if failed in seen.failures), None)
+        if failed is not None and other is not None:
+            words = said.of_another_database(self._expected, failed, other.connection, self._using, self._place)
+            raise NothingRaised(words) from error
 
     def _is_asked_for(self, error: Error) -> bool:
         """Whether the constraint is the one that was asked for, if any was; raises where it is another."""

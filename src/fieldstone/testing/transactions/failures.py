@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType, TracebackType
+from weakref import WeakSet
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -80,6 +81,11 @@ class FirstFailure:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
         self.first: Failure | None = None
+        _watching(connection).add(self)
+
+    def whole(self) -> None:
+        """The transaction is known to be whole again, without a statement that was seen."""
+        self.first = None
 
     def __call__(self, run: Run, statement: Statement) -> object:
         try:
@@ -96,6 +102,21 @@ class FirstFailure:
         """Whether the transaction refuses all further statements, as far as it can be known without one."""
         aborts = self.connection.vendor == "postgresql" and not self.connection.autocommit
         return self.connection.needs_rollback or (aborts and self.first is not None)
+
+
+def tell_whole(connection: BaseDatabaseWrapper) -> None:
+    """Let all that look for a first failure know of a savepoint's rollback that no watcher was told of."""
+    for each in list(_watching(connection)):
+        each.whole()
+
+
+_WATCHING = "_fieldstone_failures"
+"""Where a connection keeps those who look for its first failure."""
+
+
+def _watching(connection: BaseDatabaseWrapper) -> WeakSet[FirstFailure]:
+    found: WeakSet[FirstFailure] = vars(connection).setdefault(_WATCHING, WeakSet())
+    return found
 
 
 def _state(error: BaseException) -> str | None:
@@ -115,6 +136,5 @@ def _place(frame: FrameType, line: int) -> Place:
 
 
 def behind(error: BaseException, failures: list[Failure]) -> Failure | None:
-    """The failed statement that an error came of."""
-    errors = list(chain(error))
-    return next((each for each in failures if any(each.error is one for one in errors)), None)
+    """The failed statement that an error came of: of several the last."""
+    return next((each for one in chain(error) for each in failures if each.error is one), None)

@@ -46,6 +46,7 @@ class State(Enum):
     FAILED = "it raised"
     ROLLED_BACK = "rolled back"
     SKIPPED = "an earlier one raised"
+    ELSEWHERE = "somebody's own on_commit, in the place of Django's, has it"
     KEPT = "its transaction ended, and nothing runs them"
 
 
@@ -107,7 +108,10 @@ class Entry:
 
 
 class CommitCallbacks:
-    """What ``commit_callbacks`` gives: the callbacks registered since, as they are, or were at its end."""
+    """What ``commit_callbacks`` gives: the callbacks registered since, as they are, or were at its end.
+
+    Those of ``setUpTestData`` and ``setUpClass`` were registered before, where it began with the test.
+    """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []

@@ -91,6 +91,23 @@ def violated_before(
     )
 
 
+def of_another_database(
+    expected: Expected, failed: Failure, other: BaseDatabaseWrapper, using: str, place: Place
+) -> str:
+    """The error is one as it was expected, and the savepoint was elsewhere."""
+    told = facts(
+        ("error", worded(failed.error)),
+        ("statement", one_line(failed.sql)),
+        ("at", failed.place),
+        ("block", place),
+    )
+    return (
+        f"Expected {expected} on {using!r}, but the statement that failed was one on {other.alias!r}.\n\n"
+        f"{told}\n\nIts transaction was not undone, and may be broken. If that database is meant, name it: "
+        f'expect_db_error(..., using="{other.alias}")\n'
+    )
+
+
 def of_failure(failed: Failure) -> str:
     """A failed statement, with its place and that of the ``except``."""
     caught = failed.caught_at
