@@ -296,6 +296,12 @@ class TransactionTestsOfAProject(TransactionTestCase):
             "error is an exception to raise, or the class of one",
         ),
         (lambda: fail_at("x", error=int), TypeError, "error is an exception to raise, or the class of one"),
+        (
+            lambda: fail_at("x", error=UnicodeDecodeError),
+            TypeError,
+            "UnicodeDecodeError cannot be made so: function takes exactly 5 arguments (0 given)."
+            " Make it yourself: error=UnicodeDecodeError(...)",
+        ),
         (lambda: delay_at("x", seconds=-1), ValueError, "seconds is how long to wait, at least 0, not -1"),
         (lambda: delay_at("x", seconds="1"), TypeError, "seconds is a number, not '1'"),
         (lambda: delay_at("x", seconds=float("nan")), ValueError, "seconds is how long to wait"),

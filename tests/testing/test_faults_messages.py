@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connections
 
 from fieldstone.testing.faults import PointNotReached, at_statement, delay_at, fail_at
 from tests.testing.blog.models import Counter, Post
+from tests.testing.conftest import on_engines
 
 pytestmark = pytest.mark.django_db(databases=["default", "default_history"])
 
@@ -81,6 +83,49 @@ def test_without_any_statement_it_asks_for_the_database_and_the_thread():
         " thread of its own,\nwhich has a connection of its own, put the tool inside what that thread runs."
     )
     assert "'default_history'" in str(caught.value)
+
+
+def test_in_a_coroutine_it_asks_for_async_with():
+    async def save():
+        with fail_at("INSERT"):
+            await Counter.objects.acreate(name="clicks")
+
+    with pytest.raises(PointNotReached) as caught:
+        async_to_sync(save)()
+    assert str(caught.value) == (
+        "fail_at('INSERT') was not reached: nothing was asked of 'default' by this thread.\n"
+        "\n"
+        "Around a coroutine's code write `async with`, not `with`: Django makes the calls of a coroutine in a"
+        " thread of\ntheir own, and this looked at the connection of the event loop's thread."
+    )
+
+
+def test_of_a_thread_of_a_coroutine_it_does_not():
+    async def save():
+        async with fail_at("INSERT"):
+            pass
+
+    with pytest.raises(PointNotReached, match="If the code uses another database") as caught:
+        async_to_sync(save)()
+    assert "async with" not in str(caught.value)
+
+
+@on_engines(transaction=True)
+@pytest.mark.parametrize("statements", [[], ["SELECT 1"]])
+@pytest.mark.parametrize("pattern", ["BEGIN", "^start transaction"])
+def test_of_a_beginning_it_says_where_none_is_seen(alias, statements, pattern):
+    """Of SQLite Django asks a BEGIN, and so it may be waited for."""
+    with pytest.raises(PointNotReached) as caught, fail_at(pattern, using=alias):
+        for sql in statements:
+            ask(sql, alias)
+    name = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}.get(alias)
+    word = "BEGIN" if pattern == "BEGIN" else "START TRANSACTION"
+    said = (
+        f"\n\n{word} is never seen on {name}: Django turns autocommit off instead, and the transaction begins\n"
+        "with its first statement. Take the pattern of that one."
+    )
+    assert str(caught.value).endswith(said) is (name is not None)
+    assert ("is never seen" in str(caught.value)) is (name is not None)
 
 
 def test_a_long_list_of_columns_and_a_long_list_of_statements_are_cut():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import uuid
 from functools import partial
 
 import pytest
@@ -11,7 +12,7 @@ from django.db import connections, transaction
 from django.test import TestCase, TransactionTestCase
 
 from fieldstone.testing.races import RaceError, RaceFound, race
-from tests.testing.blog.models import Counter
+from tests.testing.blog.models import Author, Counter, Tag
 from tests.testing.conftest import on_engines
 
 each_engine = on_engines(transaction=True)
@@ -58,6 +59,125 @@ def test_the_whole_message_of_a_lost_update(alias):
           Hint:    read the row with select_for_update() in the transaction that writes it,
                    or let the database reckon: .update(count=F('count') + 1)."""
     assert text_of(str(caught.value)) == textwrap.dedent(expected)
+
+
+@each_engine
+def test_the_layout_holds_for_three_actors_and_columns_left_out_are_named(alias):
+    def increment() -> None:
+        Tag.objects.using(alias).create(name=uuid.uuid4().hex)
+        counter = Counter.objects.using(alias).get(name="hits")
+        counter.count += 1
+        counter.save()
+
+    Counter.objects.using(alias).create(pk=7, name="hits")
+    with pytest.raises(RaceFound) as caught:
+        race(increment, increment, increment, using=alias, order="abc abc abc")
+    assert (
+        "\n    is             id=7, name='hits', count=1\n    after a, b, c  id=7, name='hits', count=3\n"
+    ) in str(caught.value)
+    assert "\nNot compared, since runs in the same order differ there: blog_tag.name" in str(caught.value)
+
+
+@each_engine
+def test_numbers_of_new_rows_in_other_columns_are_named(alias):
+    """As an audit log has them: no foreign keys, so nothing tells what they point to."""
+
+    def write(name: str) -> None:
+        tag = Tag.objects.using(alias).create(name=name)
+        Counter.objects.using(alias).create(name=f"tag {name}", count=tag.pk)
+        author = Author.objects.using(alias).create(name=name)
+        Counter.objects.using(alias).create(name=f"author {name}", count=author.pk)
+
+    steps = partial(write, "x"), partial(write, "y")
+    with pytest.raises(RaceFound) as caught:
+        race(*steps, using=alias, limit=3)
+    assert "these seem to be keys of new rows" in str(caught.value)
+    assert 'ignore=["blog_counter.count"], or say what counts with observe=.' in str(caught.value)
+    assert not race(*steps, using=alias, limit=3, ignore=["blog_counter.count"]).findings
+
+
+@each_engine
+def test_an_ignored_column_that_is_nowhere_is_told_with_those_there_are(alias):
+    Counter.objects.using(alias).create(name="hits")
+
+    def step() -> None:
+        Counter.objects.using(alias).update(count=5)
+
+    with pytest.raises(RaceError, match="ignore= names what no table has that was written to: 'conut'") as caught:
+        race(step, step, using=alias, ignore=["conut", "name"])
+    assert "  blog_counter.count\n  blog_counter.id\n  blog_counter.name" in str(caught.value)
+
+
+@each_engine
+def test_one_kind_alone_may_be_allowed(alias):
+    Counter.objects.using(alias).create(name="hits")
+
+    def increment() -> None:
+        counter = Counter.objects.using(alias).get()
+        counter.count += 1
+        counter.save()
+
+    assert race(increment, increment, using=alias, allow="lost update").lost_updates
+    assert race(increment, increment, using=alias, ignore="count", allow=LookupError).allow == (LookupError,)
+
+
+def test_sqlite_in_memory_is_read_while_a_transaction_holds_its_tables(project):
+    """Two new rows in one transaction: the second table is copied under the lock of the first."""
+    result = project("""
+        import pytest
+        from django.db import transaction
+        from fieldstone.testing.races import race
+        from tests.testing.blog.models import Author, Post
+
+        @pytest.mark.django_db(transaction=True)
+        def test_place():
+            def place(name):
+                with transaction.atomic():
+                    author = Author.objects.create(name=name)
+                    Post.objects.create(author=author, slug="x")
+
+            race(lambda: place("a"), lambda: place("b"), allow=["deadlock"])
+    """)
+    result.assert_outcomes(passed=1)
+
+
+@each_engine
+def test_observed_instances_are_compared_by_their_values(alias):
+    """They are equal by primary key."""
+    Counter.objects.using(alias).create(name="hits")
+
+    def step() -> None:
+        counter = Counter.objects.using(alias).get()
+        counter.count += 1
+        counter.save()
+
+    counters = Counter.objects.using(alias)
+    for observe in (
+        counters.get,
+        counters.all,
+        lambda: list(counters.all()),
+        lambda: {"hits": (counters.get(),)},
+        lambda: {counters.get()},
+    ):
+        with pytest.raises(RaceFound) as caught:
+            race(step, step, using=alias, observe=observe)
+        assert "'count': 1" in str(caught.value) and "'count': 2" in str(caught.value)
+
+
+@each_engine
+def test_what_tells_nothing_is_refused_from_observe(alias):
+    async def later() -> int:
+        return 1
+
+    step = partial(Counter.objects.using(alias).update, count=5)
+    for observe, told in (
+        (lambda: None, "observe= returned None: there is nothing to compare"),
+        (lambda: (each for each in [1]), r"an iterator \(generator\)"),
+        (lambda: {"all": map(str, [1])}, r"an iterator \(map\)"),
+        (later, "a plain function, without async"),
+    ):
+        with pytest.raises(RaceError, match=told):
+            race(step, step, using=alias, observe=observe)
 
 
 @each_engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import uuid
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, connections, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from fieldstone.testing.races import RaceError, RaceFound, race
 from tests.testing.blog.models import Author, Comment, Counter, Post, Tag
@@ -222,3 +224,96 @@ def test_a_choice_made_at_random_in_python_does_not_disturb_the_harness(alias):
 
     report = race(step, step, using=alias, limit=10)
     assert all(each.order.count("a") >= 2 for each in report.interleavings)
+
+
+@each_engine
+def test_a_value_that_outlives_a_run_is_refused(alias):
+    """An object of the test's, which each run goes on counting: no noise, in a row that was there before."""
+    hits = Counter.objects.using(alias).create(name="hits")
+
+    def step() -> None:
+        hits.count += 1
+        hits.save()
+
+    with pytest.raises(RaceError, match="these steps do not end alike") as caught:
+        race(step, step, using=alias)
+    assert "count=2  or  " in str(caught.value) and 'ignore=["blog_counter.count"]' in str(caught.value)
+    assert race(step, step, using=alias, ignore="count").interleavings
+
+
+@each_engine
+def test_a_value_that_outlives_a_run_is_refused_in_rows_of_setup_too(alias):
+    """They are there in each run before the steps, and new to the database all the same."""
+    numbers = itertools.count(1)
+
+    def setup() -> None:
+        Counter.objects.using(alias).create(name=f"of run {next(numbers)}")
+
+    def step() -> None:
+        Counter.objects.using(alias).update(count=next(numbers))
+
+    with pytest.raises(RaceError, match="do not end alike") as caught:
+        race(step, step, using=alias, setup=setup)
+    assert 'ignore=["blog_counter.count"]' in str(caught.value)
+    report = race(partial(increment, alias), partial(increment, alias), using=alias, setup=setup)
+    assert not report.findings, "a name that setup makes anew each time is no difference"
+
+
+@each_engine
+def test_times_and_uuids_in_rows_that_were_there_do_not_count(alias):
+    """Nobody expects the same of two runs."""
+    author = Author.objects.using(alias).create(name="ada")
+    Post.objects.using(alias).create(author=author, slug="x")
+
+    def edit() -> None:
+        Post.objects.using(alias).update(published=timezone.now(), title=uuid.uuid4().hex)
+
+    assert not race(edit, edit, using=alias).findings
+
+
+@each_engine
+def test_an_actor_that_raises_in_one_of_two_equal_runs_is_refused(alias):
+    calls = itertools.count()
+
+    def step() -> None:
+        Tag.objects.using(alias).exists()
+        if next(calls) == 1:
+            raise LookupError("the second time")
+
+    with pytest.raises(RaceError, match="Run twice in the order ab") as caught:
+        race(partial(increment, alias), step, using=alias)
+    assert "  b: goes through  or  raises LookupError: the second time" in str(caught.value)
+
+
+@each_engine
+def test_a_clock_that_stands_still_at_first_is_no_anomaly(alias):
+    """As one of whole seconds does; once it goes on, the serial orders are tried again."""
+    calls = itertools.count()
+
+    def note() -> None:
+        Tag.objects.using(alias).exists()
+        Tag.objects.using(alias).create(name="before" if next(calls) < 13 else "after")
+
+    assert not race(note, note, using=alias).findings
+
+
+@each_engine
+def test_long_names_of_tables_are_told_apart(alias):
+    """Alike but for the last letter, which a copy's name has no room for."""
+    names = [f"race_of_{'x' * 50}{each}" for each in "ab"]
+
+    def run(*statements: str) -> None:
+        with connections[alias].cursor() as cursor:
+            for sql in statements:
+                cursor.execute(sql)
+
+    def step() -> None:
+        run(*(f"UPDATE {name} SET n = n + 1" for name in names))
+
+    try:
+        for at, name in enumerate(names):
+            run(f"CREATE TABLE {name} (id integer PRIMARY KEY, n integer)", f"INSERT INTO {name} VALUES (1, {at})")
+        state = race(step, step, using=alias).interleavings[0].state
+        assert [state[name][0]["n"] for name in names] == [2, 3]
+    finally:
+        run(*(f"DROP TABLE IF EXISTS {name}" for name in names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from fieldstone.testing.budgets.limits import SAVEPOINT, Ignore
 from fieldstone.testing.budgets.remedies import Remedy, deferred_in, remedy_in
 from fieldstone.testing.budgets.sql import shape_of
+from fieldstone.testing.connecting import CONNECT
 from fieldstone.testing.places import Place, caller
 from fieldstone.testing.statements import Run, Statement, connections_here
 
@@ -26,7 +26,6 @@ OF_TRANSACTIONS = re.compile(
     r"\s*(BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK(?!\s+((WORK|TRANSACTION)\s+)?TO\b))\b", re.IGNORECASE
 )
 OF_SAVEPOINTS = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK\s+((WORK|TRANSACTION)\s+)?TO)\b", re.IGNORECASE)
-CONNECT = inspect.unwrap(BaseDatabaseWrapper.connect).__code__
 
 
 @dataclass(frozen=True, slots=True)

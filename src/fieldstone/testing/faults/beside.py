@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from fieldstone.testing.connecting import apart
+
 
 @contextlib.contextmanager
 def beside(connection: BaseDatabaseWrapper) -> Iterator[Any]:
     """A cursor of another connection to the same database, from no pool. Raises as Django does."""
-    settings = copy.deepcopy(connection.settings_dict)
-    settings["OPTIONS"].pop("pool", None)
-    other = type(connection)(settings, connection.alias)
+    other = apart(connection)
     try:
         with other.cursor() as cursor:
             yield cursor

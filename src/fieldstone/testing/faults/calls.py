@@ -88,6 +88,8 @@ def fail_at(
     is_class = isinstance(error, type) and issubclass(error, BaseException)
     if not is_class and not isinstance(error, BaseException):
         raise TypeError(f"error is an exception to raise, or the class of one, not {error!r}")
+    if isinstance(error, type):
+        _check_can_be_made(error)
     return _Failing(pattern, error, nth=nth, when=when, using=using)
 
 
@@ -132,6 +134,15 @@ class _Failing(AtStatement):
         if not issubclass(self._error, Error):
             return self._error()
         return self._error(f"{self} made this fail: {short(statement.sql)}")
+
+
+def _check_can_be_made(error: type[BaseException]) -> None:
+    """Now, while the test is written, and not as another error amid the code under test."""
+    try:
+        error("") if issubclass(error, Error) else error()
+    except Exception as reason:
+        name = error.__name__
+        raise TypeError(f"{name} cannot be made so: {reason}. Make it yourself: error={name}(...)") from reason
 
 
 def _break_transaction(statement: Statement) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from abc import abstractmethod
 from dataclasses import dataclass, field
@@ -13,14 +12,13 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fieldstone.testing.around import Around
+from fieldstone.testing.connecting import is_connecting
 from fieldstone.testing.faults.patterns import Pattern
 from fieldstone.testing.faults.report import Seen, not_reached
 from fieldstone.testing.places import caller
 from fieldstone.testing.statements import Run, Statement, watch
 
 When = Literal["before", "after"]
-CONNECT = inspect.unwrap(BaseDatabaseWrapper.connect).__code__
-"""What Django asks while it connects depends on whether there was a connection; MariaDB is told READ COMMITTED."""
 
 
 class PointNotReached(AssertionError):
@@ -115,7 +113,7 @@ class AtStatement(Around[Point]):
         if self._is_busy:
             return run()
         place, frames = caller()
-        if any(frame.f_code is CONNECT for frame in frames):
+        if is_connecting(frames):
             return run()
         seen = Seen(statement, place, self._pattern.matches(statement.sql))
         self._point.seen.append(seen)

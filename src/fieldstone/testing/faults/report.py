@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from django.db import connections
 from fieldstone.testing.faults.patterns import Pattern, folded
 from fieldstone.testing.places import Place
 from fieldstone.testing.statements import Statement
-from fieldstone.testing.texts import aligned, short_sql
+from fieldstone.testing.texts import aligned, engine, short_sql
 
 WIDTH = 72
 """Characters of a statement that are shown."""
@@ -33,14 +34,15 @@ class Seen:
 def not_reached(tool: str, pattern: Pattern, nth: int | None, using: str, seen: list[Seen]) -> str:
     """The message of ``PointNotReached``."""
     if not seen:
-        return f"{tool} was not reached: nothing was asked of {using!r} by this thread.\n\n{_elsewhere(using)}"
+        advice = _of_begin(pattern, using) or _elsewhere(using)
+        return f"{tool} was not reached: nothing was asked of {using!r} by this thread.\n\n{advice}"
     return "\n".join(
         [
             f"{tool} was not reached on {using!r}: {_reason(nth, seen)}",
             "",
             *_table(seen),
             "",
-            _advice(pattern, seen),
+            _advice(pattern, using, seen),
         ]
     )
 
@@ -76,9 +78,12 @@ def short(sql: str) -> str:
     return short_sql(sql, WIDTH)
 
 
-def _advice(pattern: Pattern, seen: list[Seen]) -> str:
+def _advice(pattern: Pattern, using: str, seen: list[Seen]) -> str:
     if any(each.matches for each in seen):
         return "Mend nth, or the code that was to ask this more often; nth=None is each statement that matches."
+    of_begin = _of_begin(pattern, using)
+    if of_begin:
+        return of_begin
     said = [number for number, each in enumerate(seen, 1) if pattern.occurs_as_text(each.statement.sql)]
     if said:
         return (
@@ -91,10 +96,35 @@ def _advice(pattern: Pattern, seen: list[Seen]) -> str:
     )
 
 
+def _of_begin(pattern: Pattern, using: str) -> str:
+    """What to do where a transaction's beginning was waited for, and Django does not send one."""
+    asked = [each for each in ("BEGIN", "START TRANSACTION") if pattern.matches(each)]
+    if not asked or connections[using].vendor == "sqlite":
+        return ""
+    return (
+        f"{asked[0]} is never seen on {engine(connections[using])}: Django turns autocommit off instead, and the"
+        " transaction begins\nwith its first statement. Take the pattern of that one."
+    )
+
+
 def _elsewhere(using: str) -> str:
+    if _in_a_coroutine():
+        return (
+            "Around a coroutine's code write `async with`, not `with`: Django makes the calls of a coroutine in a"
+            " thread of\ntheir own, and this looked at the connection of the event loop's thread."
+        )
     others = ", ".join(repr(alias) for alias in connections if alias != using)
     hint = f" (there are {others} as well)" if others else ""
     return (
         f"If the code uses another database, name it with using=...{hint}. If it asks in a thread of its own,\n"
         "which has a connection of its own, put the tool inside what that thread runs."
     )
+
+
+def _in_a_coroutine() -> bool:
+    """Whether an event loop runs in this thread; ``async with`` ends in another, where Django's calls are made."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -9,6 +9,7 @@ import functools
 import inspect
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -19,6 +20,7 @@ from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fieldstone.testing import places, statements
+from fieldstone.testing.connecting import apart, is_connecting
 from fieldstone.testing.races.report import Step
 from fieldstone.testing.races.sql import is_step, shown
 from fieldstone.testing.races.waits import Waits
@@ -73,9 +75,14 @@ class Actor:
         self.error: BaseException | None = None
         self.broken: BaseException | None = None
         """Its connections could not be opened."""
+        self.has_asked = False
+        """It has come to a step, in any of its runs."""
+        self.elsewhere: set[str] = set()
+        """Other databases that it has had a connection to."""
         self._function, self._waits, self._bell = function, waits, bell
         self._word = ""
         self._is_over = False
+        self._acts = False
         self._others_wait = False
         self._has_snapshot: dict[str, bool] = {}
         self._coroutine: Any = None
@@ -126,6 +133,8 @@ class Actor:
         forget = []
         try:
             for alias in self._waits:
+                if connections[alias].settings_dict["OPTIONS"].get("pool"):
+                    connections[alias] = apart(connections[alias])
                 connections[alias].ensure_connection()
             forget.append(statements.watch_all(self._at_statement, self._waits))
             self._meet(State.IDLE)
@@ -142,7 +151,7 @@ class Actor:
 
     def _perform(self) -> None:
         self.value = self.error = self.turn = None
-        self.waited_for, self._has_snapshot = (), {}
+        self.waited_for, self._has_snapshot, self._acts = (), {}, True
         try:
             if inspect.iscoroutinefunction(self._function):
                 self.value = async_to_sync(self._follow)()
@@ -151,7 +160,10 @@ class Actor:
         except BaseException as error:  # pytest's own failures, too: the stage hands it on
             self.error = error
         finally:
+            self._acts = False  # from here on, what its connections are asked is the harness's
             for connection in connections.all(initialized_only=True):
+                if connection.alias not in self._waits and connection.connection is not None:
+                    self.elsewhere.add(connection.alias)
                 _end(connection, close=False)
             self._meet(State.FINISHED)
 
@@ -164,12 +176,14 @@ class Actor:
 
     def _at_statement(self, run: Run, statement: Statement) -> Any:
         alias = statement.connection.alias
-        if self._is_over or self.state is not State.RUNNING or not is_step(statement.sql):
+        acts = self._acts and not self._is_over and self.state is State.RUNNING
+        if not acts or not is_step(statement.sql) or _is_connecting():
             if statement.sql.upper().startswith("BEGIN"):
                 self._has_snapshot[alias] = False
             return run()
         waits = self._waits[alias]
         place = self._in_coroutine() or places.caller().place
+        self.has_asked = True
         self.turn = turn = Turn(self.letter, statement, place)
         self.sessions[alias] = waits.session(statement.connection), statement.connection.connection
         self._meet(State.READY)
@@ -223,6 +237,11 @@ def _chain(awaited: Any) -> Iterator[tuple[CodeType, int]]:
         if frame is not None:
             yield frame.f_code, frame.f_lineno
         awaited = getattr(awaited, "cr_await", None)
+
+
+def _is_connecting() -> bool:
+    """Receivers of ``connection_created`` included: they are the project's, but no part of the step."""
+    return is_connecting(frame for frame, _ in traceback.walk_stack(sys._getframe()))
 
 
 def _end(connection: BaseDatabaseWrapper, close: bool) -> None:

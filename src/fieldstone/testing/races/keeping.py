@@ -119,6 +119,8 @@ class SqliteKeeping(Keeping):
     def __init__(self, side: BaseDatabaseWrapper, timeout: float) -> None:
         super().__init__(side, timeout)
         self.do("PRAGMA foreign_keys = OFF")
+        # Connections to one database in memory lock tables (sqlite_sequence, too) against reading.
+        self.do("PRAGMA read_uncommitted = 1")
 
     def computed(self, table: str) -> Collection[str]:
         rows = self.ask(f"PRAGMA table_xinfo({self.quoted(table)})")

@@ -139,6 +139,8 @@ class RaceReport:
     """There are more than were tried."""
     allow: tuple[Kind | type[BaseException], ...] = field(default=())
     """What is no failure here."""
+    left_out: tuple[str, ...] = ()
+    """Columns, as ``table.column``, that were not compared: two runs in the same order differ there."""
 
     @cached_property
     def findings(self) -> list[Finding]:

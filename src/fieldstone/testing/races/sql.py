@@ -63,7 +63,10 @@ def _filled(statement: Statement) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "NULL"
-    text = str(value) if isinstance(value, int | float) else repr(str(value))
+    if isinstance(value, memoryview | bytes | bytearray):
+        text = repr(bytes(value))
+    else:
+        text = str(value) if isinstance(value, int | float) else repr(str(value))
     return text if len(text) <= 30 else text[:29] + "…"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from fieldstone.testing.races import deadlocks, words
+from fieldstone.testing.races import deadlocks, silence, words
 from fieldstone.testing.races.actors import Actor, State, Turn, letters
 from fieldstone.testing.races.exploring import Choice
 from fieldstone.testing.races.performances import Deadlock, Performance
@@ -69,9 +69,12 @@ class Stage:
     def perform(self, positions: Iterable[int], choose: Choose) -> Performance:
         """Run the actors at these positions, from their beginning until all have finished.
 
-        Raises ``RaceError`` if one of them can neither go on nor is seen to wait.
+        Raises ``RaceError`` if one of them can neither go on nor is seen to wait, gives back what was to be
+        awaited, or is to meet others and has asked the database nothing in any run so far.
         """
         acting = [self.actors[each] for each in positions]
+        if len(acting) > 1:
+            silence.check_asked(acting, self._waits)
         self.seen = Performance()
         self._refused.clear()
         for actor in acting:
@@ -88,6 +91,7 @@ class Stage:
             chosen = choose(ready, turns)
             self.seen.choices.append(Choice(tuple(ready), chosen))
             self._take_turn(self.actors[chosen], acting)
+        silence.check_awaited(acting)
         for actor in acting:
             if actor.broken:
                 raise actor.broken

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
+from datetime import time as time_of_day
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.fields import AutoFieldMixin
+from django.utils.dateparse import parse_date, parse_datetime
 
+from fieldstone.testing.connecting import apart
 from fieldstone.testing.races import sql
 from fieldstone.testing.races.keeping import ENGINES, Keeping
+
+A_DAY = 24 * 60 * 60
+"""Seconds, by which a number may be off to count as the time now."""
 
 Row = Mapping[str, Any]
 """Values by column."""
@@ -51,11 +60,12 @@ class Tables:
 
     def __init__(self, alias: str, timeout: float) -> None:
         self.alias = alias
-        self.side: BaseDatabaseWrapper = connections.create_connection(alias)
+        self.side: BaseDatabaseWrapper = apart(connections[alias])
         self.keeping: Keeping = ENGINES[self.side.vendor](self.side, timeout)
         self.known: dict[str, Table] = {}
         self._written: set[str] = set()
         self._names: dict[str, str] = {}
+        self._copies: dict[str, str] = {}
 
     def before(self, statement: str) -> None:
         """Told of each statement before it runs. What triggers and cascades of the database write is not seen."""
@@ -116,8 +126,10 @@ class Tables:
         volatile = [str(field.column) for field in of_models if _is_time_of_save(field)]
         is_numbered = any(field.column == primary_key and isinstance(field, AutoFieldMixin) for field in of_models)
         is_numbered = is_numbered or (not of_models and bool(primary_key))
+        # Numbered, since names may be as long as the engine allows, and differ in their last letters only.
+        self._copies[name] = self._quoted(f"race_copy_{len(self._copies) + 1}")
         self.keeping.do(
-            f"CREATE TEMPORARY TABLE {self._quoted(_copy_of(name))} AS SELECT * FROM {self._quoted(name)}"  # noqa: S608
+            f"CREATE TEMPORARY TABLE {self._copies[name]} AS SELECT * FROM {self._quoted(name)}"  # noqa: S608
         )
         counter = self.keeping.counter(name, primary_key) if is_numbered else None
         rows = self._read(name, kept)
@@ -130,15 +142,11 @@ class Tables:
 
     def _put_back(self, table: Table) -> str:
         columns = ", ".join(map(self._quoted, table.columns))
-        copy = self._quoted(_copy_of(table.name))
-        return self.keeping.insert.format(table=self._quoted(table.name), columns=columns, copy=copy)
+        name, copy = self._quoted(table.name), self._copies[table.name]
+        return self.keeping.insert.format(table=name, columns=columns, copy=copy)
 
     def _quoted(self, name: str) -> str:
         return self.keeping.quoted(name)
-
-
-def _copy_of(name: str) -> str:
-    return f"race_{name}"[:60]
 
 
 def _fields(table: str) -> list[models.Field[Any, Any]]:
@@ -151,6 +159,23 @@ def _fields(table: str) -> list[models.Field[Any, Any]]:
 
 def _is_time_of_save(field: models.Field[Any, Any]) -> bool:
     return bool(getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False))
+
+
+def differs_by_nature(value: Any) -> bool:
+    """A time, also as text or as seconds (or parts of them) since 1970, or a UUID."""
+    if isinstance(value, date | datetime | time_of_day | UUID):
+        return True
+    if isinstance(value, int | float):
+        return any(abs(value / unit - time.time()) < A_DAY for unit in (1, 1e3, 1e6, 1e9))
+    if not isinstance(value, str):
+        return False
+    for read in (UUID, parse_datetime, parse_date):
+        try:
+            if read(value) is not None and (read is UUID or "-" in value):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _hashable(value: Any) -> Any:

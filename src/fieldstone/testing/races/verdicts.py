@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice, permutations
+from typing import Any
 
 from fieldstone.testing.races import words
 from fieldstone.testing.races.performances import Performance
 from fieldstone.testing.races.report import Finding, Interleaving, Kind, Outcome, RaceError
 from fieldstone.testing.races.sql import written
 from fieldstone.testing.races.stage import Stage
-from fieldstone.testing.races.states import Key, State, World
+from fieldstone.testing.races.states import Key, State, World, not_repeatable
 
 ORDERS = 24
 """Serial orders of a set of actors that are tried: all of up to four."""
@@ -26,8 +27,12 @@ Order = tuple[int, ...]
 class Serial:
     """How a serial order ended."""
 
-    state: State
+    snapshot: Any
     outcomes: dict[str, Outcome]
+    state: State
+    """Of ``snapshot``, with what is known of noise."""
+    learned: int
+    """How much was known of it."""
 
 
 class Oracle:
@@ -37,6 +42,9 @@ class Oracle:
         self._stage, self._world = stage, world
         self._allowed = tuple(each for each in allow if not isinstance(each, str))
         self._ran: dict[Order, Serial] = {}
+        self._eager: list[Order] = []
+        self.numbers: dict[str, tuple[str, ...]] = {}
+        """By interleaving, columns with numbers of new rows, where an anomaly lies in nothing else."""
         self.everyone: Order = tuple(range(len(stage.actors)))
 
     def begin(self) -> None:
@@ -44,10 +52,13 @@ class Oracle:
 
         Raises ``RaceError`` if they cannot be repeated, or if an actor never succeeds in any of them.
         """
-        orders = list(islice(permutations(self.everyone), EAGER))
-        both = [(order, self._perform(order)[0], self._perform(order)[0]) for order in orders]
-        for order, once, again in both:
+        orders = self._eager = list(islice(permutations(self.everyone), EAGER))
+        both = [(order, self._perform(order), self._perform(order)) for order in orders]
+        for order, (_, outcomes), (_, others) in both:
+            self._compare(order, outcomes, others)
+        for order, (once, outcomes), (again, _) in both:
             self._world.learn_noise(once, again, self.letters(order))
+            self._ran[order] = self._ended(once, outcomes)
         for actor in self._stage.actors:
             errors = [self.serial(order).outcomes[actor.letter].error for order in orders]
             alone = errors[0]
@@ -58,10 +69,29 @@ class Oracle:
         return "".join(self._stage.actors[each].letter for each in order)
 
     def serial(self, order: Order) -> Serial:
-        if order not in self._ran:
-            snapshot, outcomes = self._perform(order)
-            self._ran[order] = Serial(self._world.state(snapshot), outcomes)
-        return self._ran[order]
+        found = self._ran.get(order)
+        if found is None:
+            found = self._ended(*self._perform(order))
+        elif found.learned != self._world.learned:
+            found = self._ended(found.snapshot, found.outcomes)
+        self._ran[order] = found
+        return found
+
+    def after(self, letters: str) -> Serial:
+        """A serial order, as a finding names it."""
+        return self.serial(tuple(map(self.letters(self.everyone).index, letters)))
+
+    def learns(self, after: str) -> bool:
+        """Whether a serial order that is run again now tells more of what differs from run to run.
+
+        A clock that counts in seconds stands still for the first runs, and goes on later.
+        """
+        letters, known = self.letters(self.everyone), self._world.learned
+        order = tuple(map(letters.index, after))
+        for each in (order,) if order in self._eager else (order, self.everyone):
+            snapshot, _ = self._perform(each)
+            self._world.learn_noise(self._ran[each].snapshot, snapshot, self.letters(each))
+        return self._world.learned > known
 
     def orders(self, actors: Collection[int]) -> Iterator[Order]:
         return islice(permutations(sorted(actors)), ORDERS)
@@ -71,7 +101,18 @@ class Oracle:
         found = (self.serial(order).outcomes[letter].error for order in self.orders(self.everyone))
         return any(type(each) is type(error) for each in found)
 
-    def _perform(self, order: Order) -> tuple[object, dict[str, Outcome]]:
+    def _ended(self, snapshot: Any, outcomes: dict[str, Outcome]) -> Serial:
+        return Serial(snapshot, outcomes, self._world.state(snapshot), self._world.learned)
+
+    def _compare(self, order: Order, outcomes: Mapping[str, Outcome], others: Mapping[str, Outcome]) -> None:
+        """Raises ``RaceError`` where an actor raised in one of two equal runs only, or something else."""
+        for letter, outcome in outcomes.items():
+            once, again = outcome.error, others[letter].error
+            if type(once) is not type(again):
+                told = f"  {letter}: {words.outcome(once)}  or  {words.outcome(again)}"
+                raise RaceError(not_repeatable(self.letters(order), told)) from (once or again)
+
+    def _perform(self, order: Order) -> tuple[Any, dict[str, Outcome]]:
         self._world.begin()
         outcomes: dict[str, Outcome] = {}
         for each in order:
@@ -81,9 +122,14 @@ class Oracle:
 
 def judged(performance: Performance, passed_over: Sequence[int], oracle: Oracle, world: World) -> Interleaving:
     """What the stage saw, with what is wrong about it."""
-    state = world.state(world.read())
+    snapshot = world.read()
     findings = [*_circles(performance), *_errors(performance, oracle)]
-    verdict = _verdict(performance, state, oracle, world)
+    verdict = _verdict(performance, world.state(snapshot), oracle, world)
+    while verdict is not None and oracle.learns(verdict.after):
+        verdict = _verdict(performance, world.state(snapshot), oracle, world)
+    state = world.state(snapshot)
+    if verdict is not None and verdict.kind == "anomaly":
+        oracle.numbers[performance.order] = world.numbers(oracle.after(verdict.after).state, state, snapshot)
     return Interleaving(
         performance.order,
         performance.steps(),

@@ -26,7 +26,9 @@ LAST_TURNS = 20
 """Turns that are shown where a race ended early."""
 
 
-def found(report: RaceReport, *, declared: bool) -> str:
+def found(
+    report: RaceReport, *, declared: bool, numbers: Mapping[str, Sequence[str]], left_out: Sequence[str]
+) -> str:
     """The whole message: how many, then the simplest of each kind with its steps, how to replay it, and a hint."""
     failures = report.failures
     orders = {each.order for each in failures}
@@ -42,7 +44,10 @@ def found(report: RaceReport, *, declared: bool) -> str:
         interleaving = next(each for each in report.interleavings if each.order == finding.order)
         lines += ["", f"{TITLES[kind]}, in order {finding.order}: {_sentence(finding, report)}", ""]
         lines += _steps(interleaving.steps, interleaving)
-        lines += [*_differences(finding), "", *_advice(finding, interleaving, report)]
+        hint = _hint(finding, interleaving, numbers.get(finding.order, ()))
+        lines += [*_differences(finding), "", *_advice(finding, hint, report)]
+    if left_out:
+        lines += ["", f"Not compared, since runs in the same order differ there: {', '.join(left_out)}"]
     return "\n".join(lines)
 
 
@@ -71,6 +76,10 @@ def _error(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {text}"[:160] if text else type(error).__name__
 
 
+def outcome(error: BaseException | None) -> str:
+    return "goes through" if error is None else f"raises {_error(error)}"
+
+
 def _steps(steps: Sequence[Step], interleaving: Interleaving | None = None) -> list[str]:
     if not steps:
         return ["  no statements"]
@@ -94,25 +103,32 @@ def _differences(finding: Finding) -> Iterator[str]:
     for each in finding.differences:
         yield ""
         yield f"  {each.table or 'observe()'}"
-        yield from _rows("is", each.found)
-        yield from _rows(f"after {', '.join(finding.after)}" if finding.after else "before", each.expected)
+        after = f"after {', '.join(finding.after)}" if finding.after else "before"
+        yield from _rows("is", each.found, len(after))
+        yield from _rows(after, each.expected, len(after))
 
 
-def _rows(title: str, texts: Sequence[str]) -> Iterator[str]:
+def _rows(title: str, texts: Sequence[str], wide: int) -> Iterator[str]:
+    wide = max(wide, 10) + 2
     for number, text in enumerate(texts[:ROWS] or ["(no such row)"]):
-        yield f"    {title if not number else '':<12}{text}"
+        yield f"    {title if not number else '':<{wide}}{text}"
     if len(texts) > ROWS:
-        yield f"    {'':<12}and {len(texts) - ROWS} more"
+        yield f"    {'':<{wide}}and {len(texts) - ROWS} more"
 
 
-def _advice(finding: Finding, interleaving: Interleaving, report: RaceReport) -> list[str]:
+def _advice(finding: Finding, hint: Sequence[str], report: RaceReport) -> list[str]:
     names = [name if name.isidentifier() else "..." for name in report.names.values()]
-    hint = _hint(finding, interleaving)
     replay = f'  Replay:  race({", ".join(names)}, order="{finding.order}")'
     return [replay, *(f"  {'Hint:' if not at else '':<9}{line}" for at, line in enumerate(hint))]
 
 
-def _hint(finding: Finding, interleaving: Interleaving) -> Sequence[str]:
+def _hint(finding: Finding, interleaving: Interleaving, numbers: Sequence[str]) -> Sequence[str]:
+    if finding.kind == "anomaly" and numbers:
+        names = ", ".join(f'"{each}"' for each in numbers)
+        return (
+            "these seem to be keys of new rows, which depend on whose row came first. If so, leave them out:",
+            f"ignore=[{names}], or say what counts with observe=.",
+        )
     if finding.kind == "lost update":
         return (
             "read the row with select_for_update() in the transaction that writes it,",
@@ -153,6 +169,21 @@ def rows(state: Mapping[tuple[str, str], Counter[tuple[tuple[str, Any], ...]]]) 
 
 
 # What stood in the way.
+
+
+def ignored_nothing(names: Sequence[str], columns: Sequence[str]) -> str:
+    there = "\n".join(f"  {each}" for each in columns) or "  none: no table was written to"
+    return f"""\
+ignore= names what no table has that was written to: {", ".join(map(repr, names))}. The columns there are:
+
+{there}"""
+
+
+def left_open(alias: str) -> str:
+    return (
+        f"setup= has left a transaction open on {alias!r}: the steps would wait for its locks.\n\n"
+        "  End it in setup, with transaction.atomic() around what it does, or commit()."
+    )
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> str:
