@@ -49,12 +49,14 @@ class InvalidTokenError(FieldstoneError, ValueError):
 class ConflictError(FieldstoneError):
     """A save expected an older revision than the stored one. Nothing has been written: read again and decide."""
 
-    def __init__(self, usage_key: object, expected: int, current: int) -> None:
+    def __init__(self, place: object, expected: int, current: int, field_name: str | None = None) -> None:
+        what = f"{place}" if field_name is None else f"{field_name!r} of {place}"
         super().__init__(
-            f"{usage_key} is at revision {current}, and revision {expected} was expected: somebody has saved "
+            f"{what} is at revision {current}, and revision {expected} was expected: somebody has saved "
             "since it was read. Nothing was saved. Read it again, and save on what is there now."
         )
-        self.usage_key = usage_key
+        self.place = self.usage_key = place  # the older name is of the time when only usage keys had revisions
+        self.field_name = field_name  # in the scopes that keep a row per field
         self.expected = expected
         self.current = current
 

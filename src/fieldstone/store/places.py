@@ -5,6 +5,7 @@ A usage key itself is the place of ``user_state``. The other three scopes have a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -32,6 +33,9 @@ class UserInfo(NamedTuple):
 
 
 Place: TypeAlias = UsageKey | Summary | Preferences | UserInfo
+
+Expected: TypeAlias = int | Mapping[str, int]
+"""The revision that was read of a place, or in the scopes with a row per field that of each field; 0 for none."""
 
 
 def key_text(usage_key: UsageKey) -> str:

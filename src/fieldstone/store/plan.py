@@ -88,6 +88,14 @@ class Plan:
         if is_looked_at:
             self.looked_at.add(text)
 
+    def fields_of(self, place: Place) -> Mapping[str, str | None] | None:
+        """The changes of a place's fields; ``None`` where it is not saved."""
+        if isinstance(place, Summary):
+            return self.summaries.get(key_text(place.usage_key))
+        if isinstance(place, Preferences):
+            return self.preferences.get(place.block_type)
+        return self.user_info if isinstance(place, UserInfo) else self.states.get(key_text(place))
+
     def delta(self, text: str) -> str | None:
         """What a save does to the fields of a state; ``None`` for a grade alone, which does not look at them."""
         fields = self.states[text]

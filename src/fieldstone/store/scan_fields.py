@@ -78,7 +78,7 @@ class _Places:
                 # The batch may have ended amid a learner, who is read whole.
                 after = rows[-1][0]
                 whole = self._fetch(self._engine.read_fields, table, [(after, *rest)])
-                found |= {after: [row[-3:] for row in whole]}
+                found |= {after: [row[-4:] for row in whole]}
             for learner_id, fields in found.items():
                 if fields:  # or they were deleted between the two statements
                     yield ScannedFields(learner_id, self._state(fields))
@@ -105,7 +105,7 @@ class _Places:
 
     def _state(self, rows: Sequence[tuple[Any, ...]]) -> State:
         to_datetime = self._engine.to_datetime
-        return State(RowFields(rows, to_datetime), to_datetime(max(modified for _, _, modified in rows)))
+        return State(RowFields(rows, to_datetime), to_datetime(max(row[-1] for row in rows)))
 
 
 def _by_first(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:

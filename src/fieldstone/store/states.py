@@ -29,7 +29,7 @@ class RowFields(Fields):
     __slots__ = ("_rows", "_to_datetime")
 
     def __init__(self, rows: Sequence[tuple[Any, ...]], to_datetime: Callable[[Any], datetime]) -> None:
-        """Of rows that end with name, value and what ``to_datetime`` makes a moment of."""
+        """Of rows that end with revision, name, value and what ``to_datetime`` makes a moment of."""
         self._encoded = None
         self._rows = rows
         self._to_datetime = to_datetime
@@ -45,12 +45,18 @@ class RowFields(Fields):
         """Names to the moments of their last saves."""
         return {row[-3]: self._to_datetime(row[-1]) for row in self._rows}
 
+    @property
+    def revisions(self) -> Mapping[str, int]:
+        """Names to revisions: +1 a save of the field."""
+        return {row[-3]: row[-4] for row in self._rows}
+
     def overlaid_at(self, changes: Mapping[str, str | None], at: datetime) -> RowFields:
         """These fields with encoded changes over them, which were saved at a moment."""
         times = {**self.times, **dict.fromkeys(changes, at)}
-        return RowFields(
-            [(name, text, times[name]) for name, text in self.overlaid(changes).encoded.items()], lambda at: at
-        )
+        # What another has saved meanwhile is not known: the revision counts from what was read.
+        revisions = {**self.revisions, **{name: self.revisions.get(name, 0) + 1 for name in changes}}
+        fields = self.overlaid(changes).encoded.items()
+        return RowFields([(revisions[name], name, text, times[name]) for name, text in fields], lambda at: at)
 
 
 class State(NamedTuple):
@@ -58,10 +64,15 @@ class State(NamedTuple):
 
     fields: Fields
     modified: datetime  # of the last save, aware, UTC
-    revision: int | None = None  # +1 a save; None in the scopes that keep a row per field
+    revision: int | None = None  # +1 a save; None in the scopes that keep a row per field, and revisions of each
     grade: float | None = None
     max_grade: float | None = None
     done: str = "na"
+
+    @property
+    def revisions(self) -> Mapping[str, int] | None:
+        """The revision of each field, in the scopes that keep a row per field."""
+        return self.fields.revisions if isinstance(self.fields, RowFields) else None
 
     @property
     def times(self) -> Mapping[str, datetime] | None:

@@ -16,7 +16,7 @@ from fieldstone.store.asynchronous import AsyncCalls
 from fieldstone.store.engines.base import Write
 from fieldstone.store.history import History, changes_between
 from fieldstone.store.outbox import move_after_commit
-from fieldstone.store.places import Place, Preferences, UserInfo, key_text
+from fieldstone.store.places import Expected, Place, Preferences, Summary, UserInfo
 from fieldstone.store.plan import Plan
 from fieldstone.store.reading import Reader, Wanted
 from fieldstone.store.routing import alias_for_reading, home_for_history, home_for_writing
@@ -24,7 +24,7 @@ from fieldstone.store.scan import Scanned, scan
 from fieldstone.store.scan_fields import ScannedFields, ScannedSummary, scan_fields, scan_summaries
 from fieldstone.store.states import Grade, Receipt, Revision, State, States
 from fieldstone.store.tables import ORIGIN_LENGTH
-from fieldstone.store.writing import RepeatedError, written
+from fieldstone.store.writing import RepeatedError, lock_places, written
 from fieldstone.values import Fields
 
 NOBODY = 0
@@ -73,7 +73,7 @@ class Store(AsyncCalls):
         changes: Mapping[Place, Mapping[str, Any]],
         *,
         grades: Mapping[UsageKey, Grade] | None = None,
-        expected: Mapping[UsageKey, int] | None = None,
+        expected: Mapping[Place, Expected] | None = None,
         token: UUID | None = None,
         fence: Fence | Fenced | None = None,
         origin: str = "",
@@ -88,8 +88,9 @@ class Store(AsyncCalls):
         ``grades`` maps usage keys, of the places or others, to grades; a block's grade that is not named stays,
         and a grade alone touches no fields.
 
-        ``expected`` maps usage keys among the places to the revision that the caller read, 0 for none: where
-        somebody has saved since, ``ConflictError`` is raised and nothing is written.
+        ``expected`` maps usage keys among the places to the revision that the caller read, 0 for none, and places
+        of the other scopes to the revisions of their fields, ``{"tally": 3}``: where somebody has saved since,
+        ``ConflictError`` is raised and nothing is written.
 
         ``token``, made once with ``uuid4`` and given at every try of the same save, lets a caller try again when
         it does not know whether the save arrived: it is written once. It is kept with the history of
@@ -116,7 +117,7 @@ class Store(AsyncCalls):
         learner: Any,
         plan: Plan,
         *,
-        expected: Mapping[UsageKey, int] | None = None,
+        expected: Mapping[Place, Expected] | None = None,
         token: UUID | None = None,
         fence: Fence | Fenced | None = None,
         origin: str = "",
@@ -141,6 +142,18 @@ class Store(AsyncCalls):
         if home.is_divided and plan.states:
             move_after_commit(home, write.learner_id)
         return receipt
+
+    def lock(self, learner: Any, places: Iterable[Place]) -> None:
+        """Within a transaction on ``using``: let nobody else save what is stored at these places until it ends.
+
+        Rows are locked, so where nothing is stored yet nothing is, and in SQLite only the transaction itself keeps
+        others away (``transaction_mode`` IMMEDIATE). At most a statement a scope.
+
+        Raises Django's ``TransactionManagementError`` outside a transaction.
+        """
+        wanted = Wanted.of(places)
+        learner_id = _learner_id(learner) if wanted.is_personal else NOBODY
+        lock_places(learner_id, wanted, home_for_writing(self._using).states)
 
     def scan(
         self,
@@ -232,7 +245,7 @@ class Store(AsyncCalls):
         changes = changes_between(current.fields, wanted.fields)
         had, has = Grade(wanted.grade, wanted.max_grade), Grade(current.grade, current.max_grade)
         grades = {usage_key: had} if had != has else {}
-        expected = {usage_key: current.revision or 0} if changes or grades else {}
+        expected: dict[Place, Expected] = {usage_key: current.revision or 0} if changes or grades else {}
         return Store(home.states, clock=self._clock).save(
             learner,
             {usage_key: changes},
@@ -244,10 +257,17 @@ class Store(AsyncCalls):
         )
 
 
-def _check_expected(expected: Mapping[UsageKey, int], plan: Plan) -> None:
-    for usage_key in expected:
-        if key_text(usage_key) not in plan.states:
-            raise InvalidPlaceError(f"A revision of {usage_key} is expected, but no field of it is saved.")
+def _check_expected(expected: Mapping[Place, Expected], plan: Plan) -> None:
+    for place, wanted in expected.items():
+        saved = plan.fields_of(place)
+        names = {} if isinstance(wanted, int) else wanted
+        if isinstance(wanted, int) == isinstance(place, Summary | Preferences | UserInfo):
+            raise InvalidPlaceError(
+                f"{wanted!r} is expected of {place}: of a usage key that is a revision, of other places a mapping "
+                "of field names to revisions."
+            )
+        if saved is None or any(name not in saved for name in names):
+            raise InvalidPlaceError(f"A revision of {place} is expected, but no field of it is saved.")
 
 
 def _check_form(token: object) -> None:

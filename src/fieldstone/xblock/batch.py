@@ -9,6 +9,7 @@ from typing import Any
 
 from opaque_keys.edx.keys import UsageKey
 
+from fieldstone.store.places import Expected, Place
 from fieldstone.store.states import Grade, RowFields, State
 from fieldstone.xblock.scopes import Cell
 
@@ -41,6 +42,17 @@ class Batch:
             {cell: cell.state for cell in self.changes},
             list(self.dirty),
         )
+
+    def expected(self) -> dict[Place, Expected]:
+        """The revisions that were read of all that waits."""
+        expected: dict[Place, Expected] = {}
+        for cell, fields in self.changes.items():
+            read = self.stored[cell]
+            of_fields = read.revisions
+            expected[cell.place] = (
+                (read.revision or 0) if of_fields is None else {name: of_fields.get(name, 0) for name in fields}
+            )
+        return expected
 
     def undo(self, mark: Batch | None = None) -> None:
         """Cells and blocks as they were at a mark, or before all that waits."""

@@ -12,13 +12,16 @@ from django.db import Error as DatabaseError
 from opaque_keys.edx.keys import CourseKey, UsageKey
 from xblock.core import XBlock
 from xblock.exceptions import KeyValueMultiSaveError, XBlockSaveError
+from xblock.fields import Scope
 from xblock.runtime import KeyValueStore
 
 from fieldstone.errors import CrossLearnerError, FieldstoneError, ReadOnlyError
+from fieldstone.store.places import Expected, Place
 from fieldstone.store.plan import Plan
-from fieldstone.store.states import Grade
+from fieldstone.store.states import NO_GRADE, Grade
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED, encode_changes
+from fieldstone.xblock.backing import Backing
 from fieldstone.xblock.batch import Batch, overlaid
 from fieldstone.xblock.declared import BlockFilter, descendents
 from fieldstone.xblock.known import Known
@@ -35,9 +38,10 @@ class FieldDataCache:
 
     ``asides`` names the types of asides that are fetched with their blocks. ``read_only`` makes every write raise
     ``ReadOnlyError``; with ``ignore_writes`` as well, writes do nothing, as they did in Open edX. ``origin`` is
-    kept in the history of what is saved through this cache; ``using`` is a database alias, for ``Store``.
+    kept in the history of what is saved through this cache; ``using`` is a database alias, for ``Store``, and
+    ``backing`` what fields are kept in instead of the store.
 
-    An anonymous visitor has no fields, and sees what is stored in ``user_state_summary``, which is nobody's.
+    Without one, an anonymous visitor has no fields, and sees what is stored in ``user_state_summary``, which is nobody's.
 
     Calls with a key raise ``InvalidScopeError`` for a scope that is not the learner's, and ``CrossLearnerError``
     for a key of another learner.
@@ -54,6 +58,7 @@ class FieldDataCache:
         ignore_writes: bool = False,
         origin: str = "",
         using: str | None = None,
+        backing: Backing | None = None,
     ) -> None:
         self.course_id = course_id
         self.user = user
@@ -61,8 +66,8 @@ class FieldDataCache:
         self.read_only = read_only
         self.ignore_writes = ignore_writes
         self.origin = origin
-        self._store = Store(using)
-        self._known = Known(course_id, user, self._store)
+        self.backing: Backing = Store(using) if backing is None else backing
+        self._known = Known(course_id, user, self.backing, keeps_visitors=backing is not None)
         self._batch: Batch | None = None
         self.add_blocks_to_cache(blocks)
 
@@ -150,9 +155,21 @@ class FieldDataCache:
         if self._is_closed():
             return
         if self._batch is None:
-            self._store_now({}, {usage_key: grade})
+            self._store_now({self._cell_of(usage_key, whole=False): {}}, {usage_key: grade})
         else:
+            self._batch.add(self._cell_of(usage_key), {})  # the save looks at its revision, too
             self._batch.grades[usage_key] = grade
+
+    def grade(self, usage_key: UsageKey) -> Grade:
+        """The learner's grade at a block, also one that waits for ``saving_at_the_end``; ``NO_GRADE`` for none."""
+        if self._batch is not None and usage_key in self._batch.grades:
+            return self._batch.grades[usage_key]
+        state = self._cell_of(usage_key).state
+        return NO_GRADE if state.max_grade is None else Grade(state.grade, state.max_grade)
+
+    def _cell_of(self, usage_key: UsageKey, *, whole: bool = True) -> Cell:
+        key = KeyValueStore.Key(Scope.user_state, self.user.pk, usage_key, "")
+        return self._known.cell(key, whole=whole)
 
     def save_many(self, blocks: Iterable[XBlock]) -> None:
         """Save the dirty fields of all these blocks: one save of a page, whole or not at all.
@@ -172,8 +189,11 @@ class FieldDataCache:
             raise XBlockSaveError([], dirty, f"Nothing of {len(blocks)} blocks was saved") from error
 
     @contextmanager
-    def saving_at_the_end(self) -> Iterator[Batch]:
+    def saving_at_the_end(self, *, unless_changed: bool = False) -> Iterator[Batch]:
         """Make one save of all that is saved within: a page of blocks costs one write, not one a block.
+
+        ``unless_changed``: where anybody has saved what is to be saved over, since it was read here, the save
+        raises ``ConflictError``. Within another such page, that one's word holds.
 
         Nothing is stored when the body raises. Raises what ``Store.save`` raises, as the body ends; after any
         error the cache shows what is stored. A block that was saved within by its own ``save`` does not know then
@@ -191,7 +211,8 @@ class FieldDataCache:
         try:
             yield batch
             self._batch = None
-            self._store_now(batch.changes, batch.grades)
+            expected = batch.expected() if unless_changed else None
+            self._store_now(batch.changes, batch.grades, expected)
         except BaseException:
             self._batch = None
             batch.undo()
@@ -219,13 +240,18 @@ class FieldDataCache:
             raise ReadOnlyError("This field data cache is read-only: nothing was saved.")
         return self.read_only
 
-    def _store_now(self, changes: Mapping[Cell, dict[str, str | None]], grades: Mapping[UsageKey, Grade]) -> None:
+    def _store_now(
+        self,
+        changes: Mapping[Cell, dict[str, str | None]],
+        grades: Mapping[UsageKey, Grade],
+        expected: Mapping[Place, Expected] | None = None,
+    ) -> None:
         plan = Plan()
         for cell, texts in changes.items():
             plan.add(cell.place, texts, cell.name)
         for usage_key, grade in grades.items():
             plan.add_grade(usage_key, grade)
-        receipt = self._store.save_plan(self._known.learner, plan, origin=self.origin)
+        receipt = self.backing.save_plan(self._known.learner, plan, expected=expected, origin=self.origin)
         for cell, texts in changes.items():
             state = receipt.states.usages.get(cell.name) if isinstance(cell.place, UsageKey) else None
             if state is not None:  # with what other processes saved since the prefetch

@@ -15,7 +15,7 @@ from fieldstone.errors import CrossLearnerError
 from fieldstone.store.places import Summary, key_text
 from fieldstone.store.reading import Wanted
 from fieldstone.store.states import State
-from fieldstone.store.store import Store
+from fieldstone.xblock.backing import Backing
 from fieldstone.xblock.declared import declared_by
 from fieldstone.xblock.scopes import (
     LEARNER_SCOPES,
@@ -32,13 +32,17 @@ _USER_STATE, _SUMMARY = Scope.user_state, Scope.user_state_summary
 
 
 class Known:
-    """The fields of one learner, or of an anonymous visitor: for one nothing is fetched but what is nobody's."""
+    """The fields of one learner, or of an anonymous visitor: for one nothing is fetched but what is nobody's.
 
-    def __init__(self, course_id: CourseKey, user: Any, store: Store) -> None:
+    ``keeps_visitors``: the backing has fields of visitors, too.
+    """
+
+    def __init__(self, course_id: CourseKey, user: Any, backing: Backing, *, keeps_visitors: bool = False) -> None:
         self.course_id = course_id
         self.learner = user if user.is_authenticated else None
+        self._has_own = keeps_visitors or user.is_authenticated
         self._learner_id = user.pk
-        self._store = store
+        self._backing = backing
         self._cells: dict[tuple[ScopeCache, str], Cell] = {}
         self.states = UserState(course_id)
         self.summaries = UserStateSummary(course_id)
@@ -70,11 +74,11 @@ class Known:
             cache.added.update(of_scope)
 
     def _fetch(self, wanted: Wanted) -> None:
-        if self.learner is None:
+        if not self._has_own:
             wanted = Wanted(summaries=wanted.summaries)
         if not wanted:
             return
-        found = self._store.read(self.learner, wanted)
+        found = self._backing.read(self.learner, wanted)
         self.states.put(wanted.usages, found.usages)
         self.summaries.put({name: place.usage_key for name, place in wanted.summaries.items()}, found.summaries)
         self.preferences.put({name: name for name in wanted.preferences}, found.preferences)
@@ -126,6 +130,6 @@ class Known:
         if cache is None:
             raise InvalidScopeError(key, LEARNER_SCOPES)
         # An `if` and not an assert: `python -O` must not open other learners' state.
-        if cache.is_personal and key.user_id != self._learner_id and self.learner is not None:
+        if cache.is_personal and key.user_id != self._learner_id and self._has_own:
             raise CrossLearnerError(key.user_id, self._learner_id)
         return cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
@@ -34,7 +34,9 @@ def _fieldstone() -> Iterator[CheckMessage]:
                 id="fieldstone_store.E102",
             )
         # A bool is an int to Python, and a slip of the pen here.
-        elif not isinstance(value, TYPES[name]) or (isinstance(value, bool) and TYPES[name] is not bool):
+        elif not isinstance(value, TYPES[name]) or (
+            isinstance(value, bool) and bool not in (get_args(TYPES[name]) or [TYPES[name]])
+        ):
             yield Error(
                 f"FIELDSTONE[{name!r}] is {_a(value)}, and wants to be {_named(TYPES[name])}.",
                 hint=f"The present value is {value!r}: change it, or take the setting out for its default.",

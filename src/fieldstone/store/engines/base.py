@@ -75,7 +75,7 @@ class Engine(Interning, ABC):
         return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
     def is_deadlock(self, error: OperationalError) -> bool:
-        """Whether the server has rolled a save back because of a deadlock that no order of its rows avoids."""
+        """Whether the server has ended what this error comes from because of a deadlock."""
         return False
 
     @abstractmethod
@@ -95,6 +95,15 @@ class Engine(Interning, ABC):
         )
         return list(cursor.fetchall())
 
+    def lock_rows(self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[Any]) -> None:
+        """Lock the rows that begin with these values of some of their columns, until the transaction ends."""
+        cursor.execute(
+            f"SELECT 1 FROM {table} WHERE ({', '.join(key)}) {self.rows_listed.format(marks(rows))}"
+            f" ORDER BY {', '.join(key)} FOR UPDATE",
+            [value for row in rows for value in row],
+        )
+        cursor.fetchall()
+
     def read_states_by_key(
         self, cursor: CursorWrapper, learner_id: int, keys: Sequence[str]
     ) -> list[tuple[Any, ...]]:
@@ -112,18 +121,21 @@ class Engine(Interning, ABC):
         return list(cursor.fetchall())
 
     def read_summaries(self, cursor: CursorWrapper, usage_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-        """The ``user_state_summary`` fields of these usages, one query: ``(usage id, name, value, modified)``."""
+        """The ``user_state_summary`` fields of these usages in one query.
+
+        ``(usage id, revision, name, value, modified)``.
+        """
         cursor.execute(
-            f"{self.select} usage_id, field_name, value, {self.time.format('modified')}"
+            f"{self.select} usage_id, revision, field_name, value, {self.time.format('modified')}"
             f" FROM {SUMMARY.name} WHERE usage_id {self.ids_listed}",
             [self.listed(usage_ids)],
         )
         return list(cursor.fetchall())
 
     def read_summaries_by_key(self, cursor: CursorWrapper, keys: Sequence[str]) -> list[tuple[Any, ...]]:
-        """The same, for usages whose ids the process has not met: ``(key, name, value, modified)``."""
+        """The same, for usages whose ids the process has not met, with their keys."""
         cursor.execute(
-            f"{self.select} met.key, field_name, value, {self.time.format('modified')}"
+            f"{self.select} met.key, revision, field_name, value, {self.time.format('modified')}"
             f" FROM {USAGE} AS met JOIN {SUMMARY.name} ON usage_id = met.id"
             f" WHERE met.key {self.keys_listed}",
             [self.listed(keys)],
@@ -138,10 +150,13 @@ class Engine(Interning, ABC):
     def read_fields(
         self, cursor: CursorWrapper, table: FieldTable, places: Sequence[tuple[Any, ...]]
     ) -> list[tuple[Any, ...]]:
-        """The rows of these places in one query: the place's columns, then ``field_name, value, modified``."""
+        """The rows of these places in one query.
+
+        The place's columns, then ``revision, field_name, value, modified``.
+        """
         names = ", ".join(table.columns)
         cursor.execute(
-            f"SELECT {names}, field_name, value, {self.time.format('modified')} FROM {table.name}"
+            f"SELECT {names}, revision, field_name, value, {self.time.format('modified')} FROM {table.name}"
             f" WHERE ({names}) {self.rows_listed.format(marks(places))}",
             [value for place in places for value in place],
         )
@@ -193,15 +208,15 @@ class Engine(Interning, ABC):
     def scan_fields(
         self, cursor: CursorWrapper, table: FieldTable, place: Sequence[Any], after: int, limit: int
     ) -> list[tuple[Any, ...]]:
-        """The next rows of a learners' table, by learner, after this one: ``(learner id, name, value, modified)``.
+        """The next rows of a learners' table, by learner, after this one.
 
-        ``place`` has the values of the columns beside the learner's.
+        ``(learner id, revision, name, value, modified)``. ``place`` has the columns' values beside the learner's.
         """
         # By the primary key, which begins with the learner: of one block type, too, since an index for that
         # would cost every save, and a walk over all learners is rare.
         rest = "".join(f" AND {name} = %s" for name in table.columns[1:])
         cursor.execute(
-            f"SELECT student_id, field_name, value, {self.time.format('modified')} FROM {table.name}"
+            f"SELECT student_id, revision, field_name, value, {self.time.format('modified')} FROM {table.name}"
             f" WHERE student_id > %s{rest} ORDER BY student_id LIMIT %s",
             [after, *place, limit],
         )
@@ -262,19 +277,32 @@ class Engine(Interning, ABC):
         return [(*row[:4], None, None, row[6]) if row[0] in revisions else row for row in saved]
 
     def save_fields(
-        self, cursor: CursorWrapper, write: Write, table: FieldTable, fields: Sequence[FieldValue]
-    ) -> None:
-        """Write and delete fields of a table with a row per field: one statement, and at most one a deletion."""
+        self,
+        cursor: CursorWrapper,
+        write: Write,
+        table: FieldTable,
+        fields: Sequence[FieldValue],
+        *,
+        revisions_too: bool = False,
+    ) -> dict[tuple[Any, ...], int]:
+        """Write and delete fields of a table with a row per field: one statement, and at most one a deletion.
+
+        Gives the revisions that the rows have from now on, by ``(*place, name)``, if asked to.
+        """
         deletes = sorted((*place, name) for place, name, text in fields if text is None)
         key = (*table.columns, "field_name")
-        if len(deletes) < len(fields):
+        revisions: dict[tuple[Any, ...], int] = {}
+        if len(deletes) < len(fields) or revisions_too:
             moment = self.moment(write.at)
             # What will be deleted is set as well, so that all rows are locked in one order: when one save sets a
             # row that another deletes, and the other way round, each would wait for the other.
             rows = sorted((*place, name, text or "null", 1, moment, moment) for place, name, text in fields)
-            self._merge_fields(cursor, table, key, rows)
+            self._merge_fields(cursor, table, key, rows, f"RETURNING {', '.join(key)}, revision" * revisions_too)
+            if revisions_too:
+                revisions = {tuple(row[:-1]): row[-1] for row in cursor.fetchall()}
         if deletes:
             self.delete_rows(cursor, table.name, key, deletes)
+        return revisions
 
     def delete_rows(
         self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
@@ -286,12 +314,17 @@ class Engine(Interning, ABC):
         )
 
     def _merge_fields(
-        self, cursor: CursorWrapper, table: FieldTable, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
+        self,
+        cursor: CursorWrapper,
+        table: FieldTable,
+        key: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        returning: str,
     ) -> None:
         """Insert rows of ``(*key, value, revision, created, modified)``, or put them in place of those there."""
         cursor.execute(
             f"INSERT INTO {table.name} AS stored ({', '.join(key)}, value, revision, created, modified)"
             f" VALUES {marks(rows)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET value = excluded.value,"
-            " revision = stored.revision + 1, modified = excluded.modified",
+            f" revision = stored.revision + 1, modified = excluded.modified {returning}",
             [value for row in rows for value in row],
         )

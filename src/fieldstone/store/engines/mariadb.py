@@ -67,12 +67,17 @@ class MariaDB(Engine):
     )
 
     def _merge_fields(
-        self, cursor: CursorWrapper, table: FieldTable, key: Sequence[str], rows: Sequence[tuple[Any, ...]]
+        self,
+        cursor: CursorWrapper,
+        table: FieldTable,
+        key: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        returning: str,
     ) -> None:
         cursor.execute(
             f"INSERT INTO {table.name} ({', '.join(key)}, value, revision, created, modified)"
             f" VALUES {marks(rows)} ON DUPLICATE KEY UPDATE value = VALUES(value),"
-            f" revision = {table.name}.revision + 1, modified = VALUES(modified)",
+            f" revision = {table.name}.revision + 1, modified = VALUES(modified) {returning}",
             [value for row in rows for value in row],
         )
 

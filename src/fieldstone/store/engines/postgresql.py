@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from fieldstone.store.engines.base import NO_CHANGE, Engine, StateRow, StateWrite, Write
@@ -29,6 +30,9 @@ class PostgreSQL(Engine):
 
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         return list(values)
+
+    def is_deadlock(self, error: OperationalError) -> bool:
+        return getattr(error.__cause__, "sqlstate", None) == "40P01"
 
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
         is_one, are_looked_at = len(rows) == 1, all(delta for _, delta, *_ in rows)

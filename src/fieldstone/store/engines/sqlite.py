@@ -27,6 +27,9 @@ class SQLite(Engine):
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         return json.dumps(values)
 
+    def lock_rows(self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[Any]) -> None:
+        """Nothing: a transaction that begins IMMEDIATE has the whole database to itself."""
+
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
         # Rows with a grade one by one: neither SQLite's JSON nor its CAST reads every number exactly.
         by_itself = [row for row in rows if row[2] is not None or len(rows) == 1]
