@@ -12,8 +12,16 @@ from django.conf import ENVIRONMENT_VARIABLE, settings
 
 TYPES: dict[str, Any] = {  # for isinstance(); the system checks look at it
     "COURSE": str | Path | None,
+    "COURSE_CACHE": str | Path | None,
+    "ASIDES": list | tuple,
     "BLOCK_ALIASES": dict,
+    "BLOCK_SETTINGS": dict,
+    "COURSE_STAFF": bool,
+    "SERVICES": dict,
+    "XQUEUE": dict | None,
+    "SANDBOX": bool | dict | None,
     "LEARNER_SWITCHER": bool,
+    "MAX_UPLOAD_BYTES": int,
     "MAX_VALUE_BYTES": int,
     "HISTORY_REVISIONS": int | None,
     "HISTORY_DAYS": int | None,
@@ -33,9 +41,25 @@ def _setting(name: str, default: Any) -> Any:
 
 
 def course_folder() -> Path | None:
-    """``COURSE``: the folder of the course in OLX that the workbench opens; ``None`` when none is set."""
+    """``COURSE``: the course in OLX that the workbench opens, a folder or archive; ``None`` when none is set."""
     folder = _setting("COURSE", None)
     return Path(folder) if folder else None
+
+
+def course_cache() -> Path | None:
+    """``COURSE_CACHE``: where what was read of courses is kept; ``None``: a folder of this user's under ``/tmp``."""
+    folder = _setting("COURSE_CACHE", None)
+    return Path(folder) if folder else None
+
+
+def asides() -> Sequence[str]:
+    """``ASIDES``: the types of XBlock asides that stand beside the site's blocks; none by default."""
+    return tuple(_setting("ASIDES", ()))
+
+
+def max_upload_bytes() -> int:
+    """``MAX_UPLOAD_BYTES``: how long the body of a request to a handler may be, files included; 50 MiB by default."""
+    return int(_setting("MAX_UPLOAD_BYTES", 50 * 1024 * 1024))
 
 
 def block_aliases() -> dict[str, str]:
@@ -45,6 +69,33 @@ def block_aliases() -> dict[str, str]:
     map ``problem`` and its siblings to them.
     """
     return dict(_setting("BLOCK_ALIASES", {}))
+
+
+def block_settings() -> Mapping[str, Any]:
+    """``BLOCK_SETTINGS``: a block's ``block_settings_key``, or its class's name, to what its service gives it."""
+    return dict(_setting("BLOCK_SETTINGS", {}))
+
+
+def course_staff() -> bool:
+    """``COURSE_STAFF``: is who is staff to Django staff to blocks, on learners' pages too? ``False`` by default."""
+    return bool(_setting("COURSE_STAFF", False))
+
+
+def services() -> Mapping[str, str]:
+    """``SERVICES``: names of services to the dotted paths of what makes them of the runtime."""
+    return dict(_setting("SERVICES", {}))
+
+
+def xqueue() -> dict[str, Any] | None:
+    """``XQUEUE``: where the external grader is, in capitals (docs/reference/services.md); ``None``: there is none."""
+    configuration = _setting("XQUEUE", None)
+    return dict(configuration) if configuration else None
+
+
+def sandbox() -> bool | Mapping[str, Any] | None:
+    """``SANDBOX``: is the Python of problems run? ``None``, the default: no. ``True`` or limits: yes, confined."""
+    limits: bool | Mapping[str, Any] | None = _setting("SANDBOX", None)
+    return limits
 
 
 def learner_switcher() -> bool:

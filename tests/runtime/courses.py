@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -22,6 +23,7 @@ from fieldstone.runtime.course import Course
 from fieldstone.runtime.handlers import handle
 from fieldstone.runtime.olx import read_course
 from fieldstone.runtime.runtime import CourseRuntime
+from fieldstone.runtime.wiring import Viewer
 from fieldstone.store.usages import forget_all
 from fieldstone.workbench.courses import current_course
 from fieldstone.workbench.pages import runtime_for
@@ -60,7 +62,7 @@ def key_in(course: Course, block_type: str, block_id: str) -> UsageKey:
 
 
 def runtime(course: Course, user: Any) -> CourseRuntime:
-    return runtime_for(course, user, origin="test")
+    return runtime_for(course, Viewer(user), origin="test")
 
 
 def call(
@@ -69,7 +71,7 @@ def call(
     """A handler called in a request of its own, with a JSON body (text goes as it is)."""
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     request = RequestFactory().post("/", text, **{"content_type": "application/json", **more})
-    return handle(runtime(course, user), usage_key, name, suffix, request)
+    return handle(partial(runtime, course, user), usage_key, name, suffix, request)
 
 
 def answer(usage_key: UsageKey, choice: str) -> str:

@@ -6,7 +6,9 @@ import pytest
 
 from fieldstone.store.models import StudentModule, StudentModuleHistory
 from fieldstone.store.store import Store
+from fieldstone.testing import query_budget
 from fieldstone.workbench.courses import current_course
+from fieldstone.xblock.declared import COMPLETION, aside_key
 from tests.runtime.courses import RenamedTable, call, check_problem, example, runtime
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ids_forgotten")]
@@ -57,4 +59,26 @@ def test_a_grade_that_is_to_replace_only_a_lower_one(ada, value, kept):
 def test_other_events_are_no_grades(ada):
     page, done = runtime(current_course(), ada), example(*DONE)
     page.publish(page.get_block(done), "completion", {"completion": 1.0, "value": 1, "max_value": 1})
-    assert not StudentModule.objects.exists()
+    page.publish(page.get_block(done), "edx.done.toggled", {"value": 1, "max_value": 1})
+    assert done not in Store().read(ada, [done])
+
+
+def test_a_completion_is_kept_beside_the_blocks_state(ada, bob):
+    """It is found with its block's own fields, in the same query, and is the learner's alone."""
+    course, done = current_course(), example(*DONE)
+    page = runtime(course, ada)
+    page.publish(page.get_block(done), "completion", {"completion": 0.5})
+    assert page.completions([done]) == {done: 0.5}
+    again = runtime(course, ada)
+    with query_budget(1):
+        again.get_block(done)
+        assert again.completions([done]) == {done: 0.5}
+    assert runtime(course, bob).completions([done]) == {}
+
+
+def test_the_same_completion_is_not_saved_again(ada):
+    course, done = current_course(), example(*DONE)
+    for _ in range(3):
+        page = runtime(course, ada)
+        page.publish(page.get_block(done), "completion", {"completion": 1.0})
+    assert len(Store().history(ada, aside_key(done, COMPLETION))) == 1

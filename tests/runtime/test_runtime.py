@@ -259,7 +259,7 @@ def test_a_save_that_the_database_refuses_saves_nothing_and_says_so(ada, poll, r
     page = runtime(course, ada)
     page.prefetch(usage_key)  # the request's reads are done before the table goes
     with RenamedTable(refused):
-        response = handle_in(page, usage_key, name, body)
+        response = handle_in(lambda: page, usage_key, name, body)
     assert response.status_code == 503
     assert error_of(response) == "Your answer was not saved. Please try again."
     assert nothing_is_stored()
@@ -267,9 +267,9 @@ def test_a_save_that_the_database_refuses_saves_nothing_and_says_so(ada, poll, r
     assert call(course, ada, usage_key, name, body).status_code == 200
 
 
-def handle_in(page, usage_key, name, body):
+def handle_in(make_page, usage_key, name, body):
     request = RequestFactory().post("/", json.dumps(body), content_type="application/json")
-    return handle(page, usage_key, name, "", request)
+    return handle(make_page, usage_key, name, "", request)
 
 
 def test_a_value_that_cannot_be_stored_is_refused_with_the_whole_save(ada, tmp_path, odd_blocks):

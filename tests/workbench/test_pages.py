@@ -6,6 +6,7 @@ import json
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from fieldstone.store.models import StudentModule, StudentModuleHistory
@@ -52,19 +53,17 @@ def send_as(client, user, usage_key, name, body):
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=[unit.block_id for unit in UNITS])
-def test_a_unit_shows_its_blocks_to_a_learner_and_asks_a_visitor_who_they_are(client, ada, unit):
-    children = current_course().block(unit).children
-    visited = client.get(unit_url(unit))
-    assert visited.status_code == 200
-    assert "Who is answering?" in visited.content.decode()
-    assert "data-usage=" not in visited.content.decode()
-    client.force_login(ada)
+@pytest.mark.parametrize("has_account", [True, False], ids=["learner", "visitor"])
+def test_a_unit_shows_its_blocks_to_learners_and_visitors(client, ada, unit, has_account):
+    if has_account:
+        client.force_login(ada)
     response = client.get(unit_url(unit))
     page = response.content.decode()
     assert response.status_code == 200
     assert "This block cannot be shown" not in page
     assert "Could not format HTML" not in page
-    for child in children:
+    assert ("You are a visitor" in page) is not has_account
+    for child in current_course().block(unit).children:
         assert f'data-usage="{child.usage_key}"' in page
 
 
@@ -237,10 +236,17 @@ def test_the_panel_is_of_its_own_learner(client, ada, bob):
     assert "of bob alone" not in client.get(state_url(feedback)).content.decode()
 
 
-def test_the_panel_needs_a_learner_and_a_block(client, ada):
-    assert client.get(state_url(example("poll", "study-habit"))).status_code == 403
+def test_the_panel_needs_a_block(client, ada):
     client.force_login(ada)
     assert client.get(state_url("nonsense")).status_code == 404
+
+
+def test_the_panel_shows_a_visitor_what_is_kept_of_them(client):
+    feedback = example("feedback", "what-you-take")
+    client.get(unit_url(example("vertical", "your-plan")))
+    send(client, feedback, "feedback", {"vote": 1, "freeform": "of a visitor"})
+    assert "of a visitor" in client.get(state_url(feedback)).content.decode()
+    assert "of a visitor" not in Client().get(state_url(feedback)).content.decode()
 
 
 # Files

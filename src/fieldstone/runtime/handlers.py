@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import logging
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from http import HTTPStatus
+from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.db import OperationalError, connections, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import UsageKey
+from webob import Response
+from xblock.core import XBlock
 from xblock.django.request import django_to_webob_request, webob_to_django_response
 from xblock.exceptions import (
     InvalidScopeError,
     KeyValueMultiSaveError,
     NoSuchHandlerError,
+    NoSuchUsage,
     NotFoundError,
     ProcessingError,
     XBlockSaveError,
 )
 
-from fieldstone.errors import ReadOnlyError
+from fieldstone import conf
+from fieldstone.errors import ConflictError, FieldstoneError, NoSuchBlockError, ReadOnlyError
+from fieldstone.runtime.course import Course
 from fieldstone.runtime.runtime import CourseRuntime
-from fieldstone.runtime.structure import UnavailableBlock
+from fieldstone.runtime.services import InvalidEventError, MissingServiceError
+from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
+from fieldstone.runtime.wiring.errors import NobodyError, StateClaimedError
+from fieldstone.store import Store
+from fieldstone.store.engines import engine_of
 
 log = logging.getLogger(__name__)
+
+TRIES = 20
+"""How often a handler is run whose save others forestall: from the second time on it has locked what it lost."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -30,42 +50,155 @@ _WRONG_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 """What a handler raises that was sent JSON of another shape than it reads; blocks rarely check."""
 
 
-def handle(
-    runtime: CourseRuntime, usage_key: UsageKey, name: str, suffix: str, request: HttpRequest
-) -> HttpResponse:
-    """The response of a handler, or one in JSON that says what went wrong: ``{"error": "..."}``.
+def key_in(course: Course, text: str) -> UsageKey:
+    """The usage key of a block of the course, or of an aside of one, from a URL. Raises ``NoSuchBlockError``."""
+    if not text.startswith("aside-usage"):
+        return course.block(text).usage_key  # the course's own: a key that is known need not be parsed
+    try:
+        aside_key: Any = UsageKey.from_string(text)
+        course.block(aside_key.usage_key)
+    except (InvalidKeyError, AttributeError) as error:
+        raise NoSuchBlockError(text) from error
+    return aside_key  # type: ignore[no-any-return]
 
-    404 for an unknown handler or thing, 400 for a body that the block cannot use, 403 for a write to what the
-    course's author owns, 503 when nothing was saved because the store refused. All are logged.
+
+def handle(
+    make_runtime: Callable[[], CourseRuntime], usage_key: UsageKey, name: str, suffix: str, request: HttpRequest
+) -> HttpResponseBase:
+    """The response of a handler of a block or aside, or one in JSON that says what went wrong: ``{"error": "..."}``.
+
+    Requests that overlap come out as if one had come after the other: a handler that computed with what another
+    has changed meanwhile is run again, with a new runtime. Up to its save a handler leaves nothing behind but what
+    its block itself does outside its fields.
+
+    404 for an unknown block, handler or thing, 400 for a body that the block cannot use, 403 for a write to what
+    the course's author owns or by nobody, 405 for a write by a GET, 409 when the visitor has become a learner
+    meanwhile, 413 for a body over ``MAX_UPLOAD_BYTES``, 501 for a service that the site does not have, 503 when
+    nothing was saved because the store refused. All are logged.
     """
-    # A GET carries no CSRF token: another site's link could use up a learner's attempts.
-    runtime.field_data_cache.read_only = request.method in _SAFE_METHODS
+    try:
+        _read_body(request)
+    except RequestDataTooBig as error:
+        return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+    try:
+        return _response(_handled(make_runtime, usage_key, name, suffix, request))
+    except Exception as error:
+        answer = _explained(error, usage_key, name, suffix)
+        if answer is None:
+            raise
+        return answer
+
+
+def _handled(
+    make_runtime: Callable[[], CourseRuntime], usage_key: UsageKey, name: str, suffix: str, request: HttpRequest
+) -> Response:
+    lost: ConflictError | None = None
+    for attempt in range(TRIES):
+        runtime = make_runtime()
+        # A GET carries no CSRF token: another site's link could use up a learner's attempts.
+        runtime.field_data_cache.read_only = request.method in _SAFE_METHODS
+        try:
+            with ExitStack() as stack:
+                if lost is not None:
+                    _wait_for_turn(stack, runtime, lost, attempt)
+                stack.enter_context(runtime.saving())  # fields and grade of one answer: one save
+                block = _block(runtime, usage_key)
+                return runtime.handle(block, name, django_to_webob_request(request), suffix)
+        except ConflictError as error:
+            lost = error
+        except OperationalError as error:
+            if not engine_of(connections[Store().using]).is_deadlock(error):
+                raise
+        _rewind(request)
+    raise lost or DatabaseError(f"{usage_key}: others were faster {TRIES} times.")
+
+
+def _wait_for_turn(stack: ExitStack, runtime: CourseRuntime, lost: ConflictError, attempt: int) -> None:
+    """Lock the rows that somebody else was faster at, so that it is this request's turn."""
+    if not runtime.viewer.is_persisted:
+        time.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311  # a region has no rows to lock
+        return
+    store = Store()
+    stack.enter_context(transaction.atomic(store.using))
+    store.lock(runtime.user, [lost.place])
+
+
+def _block(runtime: CourseRuntime, usage_key: UsageKey) -> XBlock:
+    if hasattr(usage_key, "aside_type"):
+        return runtime.get_aside(usage_key)
     block = runtime.get_block(usage_key)
     if isinstance(block, UnavailableBlock):
-        return _error(HTTPStatus.NOT_FOUND, block.reason)
-    try:
-        with runtime.field_data_cache.saving_at_the_end():  # fields and grade of one answer: one save
-            answer = runtime.handle(block, name, django_to_webob_request(request), suffix)
-        response: HttpResponse = webob_to_django_response(answer)
-        return response
-    except NoSuchHandlerError:
-        return _error(HTTPStatus.NOT_FOUND, f"The block {usage_key} has no handler {name!r}.")
-    except NotFoundError:
-        return _error(HTTPStatus.NOT_FOUND, f"The block {usage_key} has nothing at {suffix!r}.")
-    except ProcessingError as error:
-        # Open edX answers so, and its blocks' scripts show the message to the learner.
-        return JsonResponse({"success": str(error)})
-    except InvalidScopeError:
-        log.warning("%s tried to write authored fields in %s", usage_key, name)
-        return _error(HTTPStatus.FORBIDDEN, "The course's content cannot be changed here.")
-    except ReadOnlyError:
+        raise BlockUnavailableError(block.reason)
+    return block
+
+
+def _read_body(request: HttpRequest) -> None:
+    """Read it once, for a handler may be run again. Raises ``RequestDataTooBig``."""
+    limit = conf.max_upload_bytes()
+    if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+        raise RequestDataTooBig(f"What was sent is longer than the {limit:,} bytes that are allowed.")
+    if request.content_type == "multipart/form-data":
+        _ = request.FILES
+    else:
+        _ = request.body
+
+
+def _rewind(request: HttpRequest) -> None:
+    for _, files in request.FILES.lists():
+        for file in files:
+            file.seek(0)
+
+
+def _response(answer: Response) -> HttpResponseBase:
+    """As Django's; streamed where the block gives its body bit by bit."""
+    response: HttpResponse = webob_to_django_response(
+        answer, streaming=not isinstance(answer.app_iter, list | tuple)
+    )
+    return response
+
+
+def _explained(error: Exception, usage_key: UsageKey, name: str, suffix: str) -> JsonResponse | None:
+    """The answer to a known error; ``None`` for a block's own failure."""
+    match error:
+        case NoSuchHandlerError():
+            return _error(HTTPStatus.NOT_FOUND, f"The block {usage_key} has no handler {name!r}.")
+        case NotFoundError():
+            return _error(HTTPStatus.NOT_FOUND, f"The block {usage_key} has nothing at {suffix!r}.")
+        case NoSuchBlockError() | NoSuchUsage() | BlockUnavailableError():
+            return _error(HTTPStatus.NOT_FOUND, str(error))
+        case ProcessingError():
+            # Open edX answers so, and its blocks' scripts show the message to the learner.
+            return JsonResponse({"success": str(error)})
+        case MissingServiceError():
+            log.warning("%s in %s: %s", usage_key, name, error)
+            return _error(HTTPStatus.NOT_IMPLEMENTED, str(error))
+        case InvalidScopeError():
+            log.warning("%s tried to write authored fields in %s", usage_key, name)
+            return _error(HTTPStatus.FORBIDDEN, "The course's content cannot be changed here.")
+    return _not_saved(error, usage_key, name)
+
+
+def _not_saved(error: Exception, usage_key: UsageKey, name: str) -> JsonResponse | None:
+    causes = [error, error.__cause__]
+    if any(isinstance(cause, ReadOnlyError) for cause in causes):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED, "What this handler does is stored: send a POST.")
-    except (XBlockSaveError, KeyValueMultiSaveError, DatabaseError):
-        log.exception("%s: nothing was saved by %s", usage_key, name)
+    if any(isinstance(cause, NobodyError) for cause in causes):
+        return _error(
+            HTTPStatus.FORBIDDEN, "There is no learner here whose answer this could be: load the page again."
+        )
+    if any(isinstance(cause, StateClaimedError) for cause in causes):
+        return _error(HTTPStatus.CONFLICT, "You have signed in meanwhile. Nothing was saved: load the page again.")
+    if isinstance(error, InvalidEventError):
+        log.exception("%s could not publish in %s", usage_key, name, exc_info=error)
+        return _error(HTTPStatus.BAD_REQUEST, str(error))
+    if isinstance(error, XBlockSaveError | KeyValueMultiSaveError | DatabaseError | FieldstoneError):
+        log.exception("%s: nothing was saved by %s", usage_key, name, exc_info=error)
         return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Your answer was not saved. Please try again.")
-    except _WRONG_SHAPE as error:
-        log.exception("%s could not use the body sent to %s", usage_key, name)
-        return _error(HTTPStatus.BAD_REQUEST, f"The block could not use what was sent ({type(error).__name__}).")
+    if isinstance(error, _WRONG_SHAPE):
+        log.exception("%s could not use the body sent to %s", usage_key, name, exc_info=error)
+        reason = f"The block could not use what was sent ({type(error).__name__})."
+        return _error(HTTPStatus.BAD_REQUEST, reason)
+    return None
 
 
 def _error(status: HTTPStatus, message: str) -> JsonResponse:

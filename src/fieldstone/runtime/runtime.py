@@ -1,34 +1,36 @@
-"""``CourseRuntime``: runs the blocks of one course for one learner, for as long as one request."""
+"""``CourseRuntime``: runs the blocks of one course for one viewer, for as long as one request."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
-from django.utils.html import format_html, format_html_join
 from fs.osfs import OSFS
 from opaque_keys.edx.keys import UsageKey
 from web_fragments.fragment import Fragment
-from xblock.core import XBlock
-from xblock.field_data import ReadOnlyFieldData, SplitFieldData
+from xblock.core import XBlock, XBlockAside
+from xblock.exceptions import NoSuchUsage
+from xblock.field_data import SplitFieldData
 from xblock.fields import Scope, ScopeIds
-from xblock.runtime import KvsFieldData, Runtime
+from xblock.runtime import KeyValueStore, KvsFieldData
 
+from fieldstone import conf
 from fieldstone.runtime.block_types import block_class
 from fieldstone.runtime.course import AuthoredFieldData, Course
+from fieldstone.runtime.events import Event
 from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import InheritedSettings
-from fieldstone.runtime.services import LearnerService, ReplaceUrlsService, stateless_services
+from fieldstone.runtime.services import BlockServices, anonymous_id, is_higher, published, services_for
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
-from fieldstone.store import Grade, Store
-from fieldstone.xblock.field_data_cache import FieldDataCache
+from fieldstone.runtime.wiring import AuthorsFields, Viewer
+from fieldstone.runtime.wrapping import wrapped, wrapped_aside
+from fieldstone.xblock.declared import COMPLETION, aside_key
 from fieldstone.xblock.key_value_store import DjangoKeyValueStore
 from fieldstone.xblock.scopes import LEARNER_SCOPES
 
 log = logging.getLogger(__name__)
-events = logging.getLogger("fieldstone.events")
 
 AUTHORED_SCOPES = (Scope.content, Scope.settings, Scope.parent, Scope.children)
 
@@ -36,8 +38,13 @@ AUTHORED_SCOPES = (Scope.content, Scope.settings, Scope.parent, Scope.children)
 class Urls(Protocol):
     """Where a host serves what blocks link to."""
 
-    def handler(self, usage_key: UsageKey, name: str, suffix: str, query: str) -> str:
-        """A handler of a block; no query string is added to the one given."""
+    def handler(
+        self, usage_key: UsageKey, name: str, suffix: str, query: str, *, is_preview: bool, thirdparty: bool
+    ) -> str:
+        """A handler of a block or aside; no query string is added to the one given.
+
+        ``thirdparty``: for callers without session or token. ``is_preview``: it runs in the author's preview.
+        """
 
     def resource(self, block_type: str, uri: str) -> str:
         """A file of the block's package, as ``open_local_resource`` takes it."""
@@ -48,27 +55,28 @@ class Urls(Protocol):
     def jump(self, block_id: str) -> str | None:
         """The page of a block; ``None`` when the course has none of that id."""
 
+    def grader(self, usage_key: UsageKey, user_id: int, dispatch: str) -> str:
+        """The path that an external grader posts its answer to, signed."""
+
 
 class LearnerView:
-    """Mixed into every block: to the blocks that ask their host through this attribute, nobody is staff."""
+    """Mixed into every block, for those that ask their host through this attribute."""
 
     @property
     def xmodule_runtime(self) -> Any:
         return self.runtime  # type: ignore[attr-defined]  # every block has one
 
 
-class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
-    """Blocks of a course with a learner's fields; ``get_block``, ``render`` and ``handle`` are XBlock's own.
+class CourseRuntime(BlockServices):
+    """Blocks of a course with a viewer's fields; ``get_block``, ``render`` and ``handle`` are XBlock's own.
 
     It has no ``course_id``: blocks that find one take the runtime for Open edX and import the platform.
     """
 
-    user_is_staff = False
-
     def __init__(
         self,
         course: Course,
-        user: Any,
+        viewer: Viewer,
         urls: Urls,
         *,
         error_card: Callable[[XBlock, Exception], str],
@@ -76,23 +84,58 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
     ) -> None:
         ids = CourseIds(course.key)
         self.course = course
-        self.learner = user
+        self.viewer = viewer
+        self.user = viewer.user
+        self.urls = urls
         self.resources_fs = OSFS(str(course.folder))
-        self.field_data_cache = FieldDataCache([], course.key, user, origin=origin)
-        self._urls = urls
+        self.is_author = self.user_is_staff = viewer.is_author
+        self.aside_types = conf.asides()
+        self.field_data_cache = viewer.fields(course.key, [*self.aside_types, COMPLETION], origin)
         self._error_card = error_card
-        self._replace_urls = ReplaceUrlsService(course, urls.asset, urls.jump)
-        authored = ReadOnlyFieldData(AuthoredFieldData(course.blocks))
+        self._origin = origin
+        self._waiting: list[Event] | None = None
+        self._saving: ExitStack | None = None
+        drafts = viewer.preview_store("draft", course.key) if viewer.is_author else None
+        authored = AuthorsFields(AuthoredFieldData(course.blocks), drafts)
         learned = KvsFieldData(DjangoKeyValueStore(self.field_data_cache))
-        services = {
-            **stateless_services(),
-            "field-data": SplitFieldData(
-                dict.fromkeys(AUTHORED_SCOPES, authored) | dict.fromkeys(LEARNER_SCOPES, learned)
-            ),
-            "replace_urls": self._replace_urls,
-            "user": LearnerService(user, course.key),
-        }
+        services = services_for(self)
+        services["field-data"] = SplitFieldData(
+            dict.fromkeys(AUTHORED_SCOPES, authored) | dict.fromkeys(LEARNER_SCOPES, learned)
+        )
+        self._replace_urls = services["replace_urls"].replace_urls
         super().__init__(ids, ids, services=services, mixins=(InheritedSettings, LearnerView))
+
+    # Who is looking
+
+    @property
+    def user_id(self) -> Any:
+        """The learner of the blocks' scope ids: the account's key, or ``None``."""
+        return None if self.user is None else self.user.pk
+
+    @user_id.setter
+    def user_id(self, value: Any) -> None:
+        raise AttributeError("A runtime is one viewer's for as long as it lives: make another one.")
+
+    @property
+    def anonymous_student_id(self) -> str:
+        """An id of the learner in this course that does not tell who it is."""
+        return self.anonymous_id(str(self.course.key))
+
+    def anonymous_id(self, course: str) -> str:
+        """The same for another course's key, or ``""`` for the whole site. A visitor's lasts as the session does."""
+        if self.viewer.has_account:
+            return anonymous_id(self.user.pk, course)
+        return self.viewer.pseudonym(course)
+
+    def rebound_to(self, user: Any) -> CourseRuntime:
+        """A runtime of the same request for another learner; what it saves is saved with what this one saves."""
+        rebound = CourseRuntime(
+            self.course, Viewer(user), self.urls, error_card=self._error_card, origin=self._origin
+        )
+        rebound._waiting = self._waiting
+        if self._saving is not None:
+            self._saving.enter_context(rebound.field_data_cache.saving_at_the_end(unless_changed=True))
+        return rebound
 
     # Blocks
 
@@ -102,15 +145,42 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
         self.field_data_cache.add_blocks_to_cache([block])
         return block
 
+    def get_aside(self, aside_usage_id: Any) -> XBlockAside:
+        """An aside of a block of the course. Raises ``NoSuchBlockError``, also if the site does not have the type."""
+        self.course.block(aside_usage_id.usage_key)
+        if aside_usage_id.aside_type not in self.aside_types:
+            raise NoSuchUsage(f"Asides of type {aside_usage_id.aside_type!r} are not in use here.")
+        self.get_block(aside_usage_id.usage_key)  # its fields are fetched with its block's
+        return super().get_aside(aside_usage_id)
+
     def prefetch(self, usage_id: UsageKey) -> None:
-        """Fetch the fields of a block and of all below it: a query a scope, whatever their number."""
-        below = self.course.block(usage_id).descendants()
-        keys = [usage_id, *(block.usage_key for block in below)]
-        self.field_data_cache.add_blocks_to_cache([self._construct(key, None) for key in keys])
+        """``prefetch_all`` of one block."""
+        self.prefetch_all([usage_id])
+
+    def prefetch_all(self, usage_ids: Iterable[UsageKey]) -> None:
+        """Fetch the fields of blocks and of all below them, asides too: a query a scope, whatever their number.
+
+        Below a block that gives each learner some of its children it fetches only what the learner was given, which
+        takes as many queries again.
+        """
+        waiting, blocks = list(usage_ids), []
+        while waiting:
+            usage_key = waiting.pop()
+            block = self._construct(usage_key, None)
+            blocks.append(block)
+            if not getattr(block, "gives_each_learner_some", False):
+                waiting.extend(child.usage_key for child in self.course.block(usage_key).children)
+        self.field_data_cache.add_blocks_to_cache(blocks)
+        given = [
+            key for block in blocks if getattr(block, "gives_each_learner_some", False) for key in block.given()
+        ]
+        if given:
+            self.prefetch_all(given)
 
     def _construct(self, usage_id: UsageKey, for_parent: XBlock | None) -> XBlock:
         known = self.course.block(usage_id)
-        scope_ids = ScopeIds(self.learner.pk, known.block_type, usage_id, usage_id)
+        # The course's own key object: fields are looked up by its identity, and all parts of a page share it.
+        scope_ids = ScopeIds(self.user_id, known.block_type, known.usage_key, known.usage_key)
         try:
             cls = block_class(known.block_type)
         except BlockUnavailableError as error:
@@ -120,8 +190,67 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
         return self.construct_xblock_from_class(cls, scope_ids, for_parent=for_parent)
 
     def applicable_aside_types(self, block: XBlock) -> list[str]:
-        """No asides."""
-        return []
+        """The types of asides that the site has beside its blocks (``ASIDES``)."""
+        return [] if isinstance(block, UnavailableBlock) else list(self.aside_types)
+
+    # Saving
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Make one save of all that blocks save within, and only then send what they published.
+
+        Raises what ``Store.save`` raises, ``ConflictError`` when somebody has saved the same since it was read:
+        then nothing is saved, and nothing is sent.
+        """
+        self._waiting = []
+        try:
+            with ExitStack() as self._saving:
+                self._saving.enter_context(self.field_data_cache.saving_at_the_end(unless_changed=True))
+                yield
+            events = self._waiting
+        finally:
+            self._waiting = self._saving = None
+        for event in events:
+            event.send()
+
+    def publish(self, block: XBlock, event_type: str, event_data: dict[str, Any]) -> None:
+        """A grade or a completion is saved; every event is sent as ``events.block_published`` when that is done.
+
+        Raises ``InvalidEventError``.
+        """
+        usage_key = block.scope_ids.usage_id
+        meant = published(block, event_type, event_data, self.user_id)
+        cache = self.field_data_cache
+        if meant.grade is not None and not (
+            meant.only_if_higher and not is_higher(meant.grade, cache.grade(usage_key))
+        ):
+            cache.save_grade(usage_key, meant.grade)
+        if meant.completion is not None and self.completions([usage_key]).get(usage_key) != meant.completion:
+            cache.set_many({self._completion_key(usage_key): meant.completion})
+        event = Event(usage_key, event_type, event_data, self.user)
+        if self._waiting is None:
+            event.send()
+        else:
+            self._waiting.append(event)
+
+    @property
+    def learner_state(self) -> CourseRuntime:
+        """What services ask for what is stored of the learner."""
+        return self
+
+    def completions(self, usage_keys: Iterable[UsageKey]) -> Mapping[UsageKey, float]:
+        """How far these blocks are completed, 0.0 to 1.0; those without a completion are not in it."""
+        cache, found = self.field_data_cache, {}
+        keys = {usage_key: self._completion_key(usage_key) for usage_key in usage_keys}
+        cache.add_blocks_to_cache([self._construct(usage_key, None) for usage_key in keys])
+        for usage_key, key in keys.items():
+            if cache.has(key):
+                found[usage_key] = float(cache.get(key))
+        return found
+
+    def _completion_key(self, usage_key: UsageKey) -> KeyValueStore.Key:
+        place = aside_key(usage_key, COMPLETION)
+        return KeyValueStore.Key(Scope.user_state, self.user_id, place, "completion", XBlockAside.entry_point)
 
     # Rendering
 
@@ -130,79 +259,86 @@ class CourseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
         try:
             fragment = super().render(block, view_name, context)
         except Exception as error:
-            if not isinstance(error, BlockUnavailableError):
-                log.exception("%s failed in its %s", block.scope_ids.usage_id, view_name)
-            return Fragment(self._error_card(block, error))
-        rewritten = Fragment(self._replace_urls.replace_urls(fragment.content))
+            return self._failure(block, view_name, error)
+        rewritten = Fragment(self._replace_urls(fragment.content))
         rewritten.add_fragment_resources(fragment)
         return rewritten
 
+    def _failure(self, block: XBlock, view_name: str, error: Exception) -> Fragment:
+        if not isinstance(error, BlockUnavailableError):
+            log.exception("%s failed in its %s", block.scope_ids.usage_id, view_name, exc_info=error)
+        return Fragment(self._error_card(block, error))
+
+    def layout_asides(
+        self,
+        block: XBlock,
+        context: dict[str, Any] | None,
+        frag: Fragment,
+        view_name: str,
+        aside_frag_fns: list[tuple[XBlockAside, Callable[..., Fragment]]],
+    ) -> Fragment:
+        """The block's HTML, and below it that of its asides; one that raises takes nothing else with it."""
+        together = Fragment(frag.content)
+        together.add_fragment_resources(frag)
+        for aside, view in aside_frag_fns:
+            try:
+                fragment = view(block, context)
+                aside.save()
+                shown = self.wrap_aside(block, aside, view_name, fragment, context)
+            except Exception as error:
+                shown = self._failure(aside, view_name, error)
+            together.add_content(shown.content)
+            together.add_fragment_resources(shown)
+        return together
+
     def wrap_xblock(self, block: XBlock, view: str, frag: Fragment, context: dict[str, Any] | None) -> Fragment:
-        """The block's HTML as direct children of an element that tells the page's script what it is."""
+        """The block's HTML in its element (``wrapping``)."""
         known = self.course.block(block.scope_ids.usage_id)
-        data = {
-            "usage": str(known.usage_key),
-            "usage-id": str(known.usage_key),
-            "block-type": known.block_type,
-            "handler-url": self._urls.handler(known.usage_key, "", "", ""),
-            "name": block.name,
-            "init": frag.js_init_fn,
-            "runtime-version": frag.js_init_version if frag.js_init_fn else None,
-        }
-        arguments = ""
-        if frag.json_init_args is not None:
-            # "<" escaped: a "</script>" in a learner's answer must not end the element.
-            text = json.dumps(frag.json_init_args).replace("<", "\\u003c")
-            arguments = f'<script type="json/xblock-args" class="xblock_json_init_args">{text}</script>'
-        wrapped = Fragment(
-            format_html(
-                '<div class="xblock xblock-v1 xblock-v1-{view} xblock-{view} xblock-{view}-{type}{more}"{data}>',
-                view=view,
-                type=known.block_type,
-                more=_platform_classes(block),
-                data=format_html_join("", ' data-{}="{}"', ((k, v) for k, v in data.items() if v is not None)),
-            )
-            + frag.body_html()
-            + arguments
-            + "</div>"
+        return wrapped(
+            block,
+            view,
+            frag,
+            usage_key=known.usage_key,
+            block_type=known.block_type,
+            handler_url=self._handlers(known.usage_key),
+            thirdparty_url=self._handlers(known.usage_key, thirdparty=True),
+            name=block.name,
         )
-        wrapped.add_fragment_resources(frag)
-        return wrapped
+
+    def wrap_aside(
+        self, block: XBlock, aside: XBlockAside, view: str, frag: Fragment, context: dict[str, Any] | None
+    ) -> Fragment:
+        """The same for an aside's."""
+        usage_key = aside.scope_ids.usage_id
+        return wrapped_aside(
+            block,
+            aside,
+            view,
+            frag,
+            handler_url=self._handlers(usage_key),
+            thirdparty_url=self._handlers(usage_key, thirdparty=True),
+        )
+
+    def _handlers(self, usage_key: UsageKey, *, thirdparty: bool = False) -> str:
+        """What the addresses of all handlers begin with."""
+        return self.urls.handler(usage_key, "", "", "", is_preview=self.is_author, thirdparty=thirdparty)
 
     # What blocks ask of their host
 
     def handler_url(
         self, block: XBlock, handler_name: str, suffix: str = "", query: str = "", thirdparty: bool = False
     ) -> str:
-        return self._urls.handler(block.scope_ids.usage_id, handler_name, suffix, query)
+        return self.urls.handler(
+            block.scope_ids.usage_id,
+            handler_name,
+            suffix,
+            query,
+            is_preview=self.is_author,
+            thirdparty=thirdparty,
+        )
 
     def local_resource_url(self, block: XBlock, uri: str) -> str:
-        return self._urls.resource(block.scope_ids.block_type, uri)
+        return self.urls.resource(block.scope_ids.block_type, uri)
 
     def resource_url(self, resource: str) -> str:
         raise NotImplementedError("Resources belong to blocks: use local_resource_url.")
-
-    def publish(self, block: XBlock, event_type: str, event_data: dict[str, Any]) -> None:
-        """A grade is saved; every event goes to the log ``fieldstone.events``, without what the learner wrote.
-
-        ``{"value": 1, "max_value": 2}`` is a grade, as XBlock's documentation of ``publish`` has it; of Open edX's
-        further keys, ``only_if_higher`` is heeded.
-        """
-        usage_key = block.scope_ids.usage_id
-        events.info("%s %s by learner %s", event_type, usage_key, self.learner.pk)
-        if event_type == "grade":
-            grade = Grade(event_data["value"], event_data["max_value"])
-            if not event_data.get("only_if_higher") or self._is_higher(usage_key, grade):
-                self.field_data_cache.save_grade(usage_key, grade)
-
-    def _is_higher(self, usage_key: UsageKey, grade: Grade) -> bool:
-        state = Store().read(self.learner, [usage_key]).get(usage_key)
-        return state is None or state.grade is None or (grade.value or 0) > state.grade
-
-
-def _platform_classes(block: XBlock) -> str:
-    """The classes that the style sheets of the blocks extracted from Open edX start from."""
-    if not getattr(block, "uses_xmodule_styles_setup", False):
-        return ""
-    cls = getattr(type(block), "unmixed_class", type(block))
-    return f" xmodule_display xmodule_{cls.__name__}"

@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from django.core import checks
 
+from fieldstone.runtime.sandbox import check_sandbox
 from fieldstone.workbench.checks import check_middleware
 
 
@@ -10,4 +11,9 @@ class WorkbenchConfig(AppConfig):
     verbose_name = "Fieldstone workbench"
 
     def ready(self) -> None:
+        # Not before: with the services come the store's models.
+        from fieldstone.runtime.services.checks import check_services
+
         checks.register(check_middleware, checks.Tags.security)
+        checks.register(check_sandbox, checks.Tags.security)
+        checks.register(check_services)

@@ -8,27 +8,44 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
 
 from fieldstone import conf
 from fieldstone.errors import NoSuchBlockError
 from fieldstone.runtime.course import Course, CourseBlock
-from fieldstone.runtime.olx import read_course
+from fieldstone.runtime.courses.cache_folder import CacheFolder
+from fieldstone.runtime.courses.source import CourseSource
+from fieldstone.runtime.structure import PLAIN
 from fieldstone.store.store import Store
 
 
 @lru_cache(maxsize=4)
-def _read(folder: Path) -> Course:
-    return read_course(folder)
+def _source(path: Path, cache: Path | None) -> CourseSource:
+    return CourseSource(path, CacheFolder(cache))
+
+
+def course_source() -> CourseSource:
+    """Where the course is that settings name. Raises ``ImproperlyConfigured`` when they name none."""
+    path = conf.course_folder()
+    if path is None:
+        raise ImproperlyConfigured('No course is set: FIELDSTONE = {"COURSE": "path/to/olx"} in the settings.')
+    return _source(path, conf.course_cache())
 
 
 def current_course() -> Course:
-    """The course in the folder that settings name, read once a process."""
-    folder = conf.course_folder()
-    if folder is None:
-        raise ImproperlyConfigured('No course is set: FIELDSTONE = {"COURSE": "path/to/olx"} in the settings.')
-    return _read(folder)
+    """The course that settings name, read once a process; with ``DEBUG``, read again when it has changed."""
+    source = course_source()
+    return source.current() if settings.DEBUG else source.course()
+
+
+def reload_course() -> Course:
+    """The course as it is now, which this process serves from now on.
+
+    Raises ``CourseError`` when it cannot be read; then the process goes on with the course that it has.
+    """
+    return course_source().reload()
 
 
 @dataclass(frozen=True)
@@ -55,10 +72,31 @@ class Chapter:
 
 
 def units_of(course: Course) -> Iterator[CourseBlock]:
-    """All units in the course's order: what stands in a section, whether a vertical or a block alone."""
-    for chapter in course.root.children:
-        for section in chapter.children:
-            yield from section.children
+    """All units in the course's order: what stands in a section, whether a vertical or a block alone.
+
+    The units of a library are its blocks.
+    """
+    for _, sections in _chapters(course):
+        for _, units in sections:
+            yield from units
+
+
+def _chapters(course: Course) -> list[tuple[str, list[tuple[str, list[CourseBlock]]]]]:
+    """Titles of chapters, in each titles of sections and their units; a library is one chapter of one section."""
+    if course.is_library:
+        return [(course.root.title, [("Blocks", course.root.children)])]
+    return [
+        (chapter.title, [(section.title, section.children) for section in chapter.children])
+        for chapter in course.root.children
+    ]
+
+
+def cards_of(unit: CourseBlock) -> list[CourseBlock]:
+    """The blocks that a unit's page shows, each in a card of its own: what is in a vertical, or the unit itself.
+
+    Other blocks with children, such as pools, decide themselves what they show.
+    """
+    return unit.children if unit.block_type in PLAIN and unit.children else [unit]
 
 
 def outline(course: Course, user: Any) -> list[Chapter]:
@@ -69,13 +107,9 @@ def outline(course: Course, user: Any) -> list[Chapter]:
         stored = {str(place) for place, state in Store().read(user, keys).items() if state.fields}
     return [
         Chapter(
-            chapter.title,
-            [
-                Section(section.title, [_unit(unit, stored) for unit in section.children])
-                for section in chapter.children
-            ],
+            chapter, [Section(section, [_unit(unit, stored) for unit in units]) for section, units in sections]
         )
-        for chapter in course.root.children
+        for chapter, sections in _chapters(course)
     ]
 
 

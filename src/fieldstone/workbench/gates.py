@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
 from fieldstone import conf
+from fieldstone.runtime.wiring import Mode, Viewer
 
 
 def switcher_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -24,3 +25,28 @@ def switcher_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRe
         return view(request, *args, **kwargs)
 
     return wrapper
+
+
+def authors_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Only for staff, and on one's own machine for any learner: an author's preview shows answers."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not may_preview(request):
+            raise PermissionDenied(
+                "Previews are for authors: sign in as staff, or choose a learner with DEBUG on."
+            )
+        return view(request, *args, **kwargs)
+
+    return wrapper
+
+
+def may_preview(request: HttpRequest) -> bool:
+    """Whether the author's views are open to who asks."""
+    user = request.user
+    return user.is_authenticated and (user.is_staff or conf.learner_switcher())
+
+
+def viewer_of(request: HttpRequest, mode: Mode = Mode.PERSISTED) -> Viewer:
+    """Who asks: a learner, or a visitor by the session."""
+    return Viewer(request.user, request.session, mode)

@@ -10,6 +10,8 @@ from django.contrib.auth import get_user_model, login
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.http import HttpRequest
 
+from fieldstone.runtime.wiring import claim_state
+
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -49,11 +51,13 @@ def all_learners(request: HttpRequest) -> list[Learner]:
 
 
 def create(request: HttpRequest, name: str) -> None:
-    """Make a learner and become it. Raises ``NameTakenError``."""
+    """Make a learner and become it, with all that the session's visitor did. Raises ``NameTakenError``."""
     manager: Any = get_user_model()._default_manager
     if manager.filter(**{f"{get_user_model().USERNAME_FIELD}__iexact": name}).exists():
         raise NameTakenError
-    login(request, manager.create_user(name), BACKEND)
+    user = manager.create_user(name)
+    login(request, user, BACKEND)
+    claim_state(request.session, user)
 
 
 def switch(request: HttpRequest, learner_id: int) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
@@ -18,10 +17,14 @@ from opaque_keys.edx.keys import UsageKey
 from web_fragments.fragment import Fragment, FragmentResource
 from xblock.core import XBlock
 
+from fieldstone.errors import ConflictError
 from fieldstone.runtime.course import Course, CourseBlock
 from fieldstone.runtime.resources import without_remote_imports
 from fieldstone.runtime.runtime import CourseRuntime
+from fieldstone.runtime.services import explanation, xqueue
 from fieldstone.runtime.structure import BlockUnavailableError
+from fieldstone.runtime.wiring import Viewer
+from fieldstone.workbench import signatures
 from fieldstone.workbench.courses import unit_url, units_of
 
 log = logging.getLogger(__name__)
@@ -37,8 +40,15 @@ class WorkbenchUrls:
         self._course = course
         self._pages: dict[str, str] | None = None
 
-    def handler(self, usage_key: UsageKey, name: str, suffix: str, query: str) -> str:
-        url = reverse("workbench:handlers", args=[str(usage_key)]) + name
+    def handler(
+        self, usage_key: UsageKey, name: str, suffix: str, query: str, *, is_preview: bool, thirdparty: bool
+    ) -> str:
+        key = str(usage_key)
+        if thirdparty:
+            url = reverse("workbench:signed_handlers", args=[signatures.of(key), key])
+        else:
+            url = reverse("workbench:preview_handlers" if is_preview else "workbench:handlers", args=[key])
+        url += name
         if suffix:
             url += "/" + quote(suffix)
         return f"{url}?{query}" if query else url
@@ -58,20 +68,28 @@ class WorkbenchUrls:
             }
         return self._pages.get(block_id)
 
+    def grader(self, usage_key: UsageKey, user_id: int, dispatch: str) -> str:
+        proof = xqueue.signature(usage_key, user_id, dispatch)
+        return reverse("workbench:xqueue", args=[proof, str(usage_key), user_id, dispatch])
 
-def runtime_for(course: Course, user: Any, origin: str) -> CourseRuntime:
+
+def runtime_for(course: Course, viewer: Viewer, origin: str) -> CourseRuntime:
     """The runtime of one request; what is saved through it bears ``origin`` in its history."""
-    return CourseRuntime(course, user, WorkbenchUrls(course), error_card=error_card, origin=origin)
+    return CourseRuntime(course, viewer, WorkbenchUrls(course), error_card=error_card, origin=origin)
+
+
+_RAISED = "It raised an error. The rest of the page is not affected."
 
 
 def error_card(block: XBlock, error: Exception) -> str:
     """What stands in the place of a block that cannot be shown."""
     expected = isinstance(error, BlockUnavailableError)
+    missing = explanation(block.runtime, block, error)
     return render_to_string(
         "workbench/error_card.html",
         {
             "title": "This block cannot be shown",
-            "summary": str(error) if expected else "It raised an error. The rest of the page is not affected.",
+            "summary": str(error) if expected else missing or _RAISED,
             "detail": "" if expected or not settings.DEBUG else "".join(traceback.format_exception(error)),
             "usage_key": block.scope_ids.usage_id,
         },
@@ -108,18 +126,66 @@ class UnitPage:
     foot_html: SafeString
 
 
-def unit_page(course: Course, unit: CourseBlock, user: Any) -> UnitPage:
-    """The page of a unit for a learner: its fields in a query a scope, and what views changed in one save."""
-    runtime = runtime_for(course, user, origin="view:student_view")
-    rendered: list[tuple[CourseBlock, Fragment]] = []
-    if user.is_authenticated:
-        runtime.prefetch(unit.usage_key)
-        with runtime.field_data_cache.saving_at_the_end():
-            rendered = [
-                (block, runtime.get_block(block.usage_key).render("student_view", {}))
-                for block in unit.children or [unit]
-            ]
-    resources = list(dict.fromkeys(resource for _, fragment in rendered for resource in fragment.resources))
+@dataclass(frozen=True)
+class BlockPage:
+    """All that the template of one block's view needs."""
+
+    block: RenderedBlock
+    view_name: str
+    views: list[Link]
+    unit: Link
+    head_html: SafeString
+    foot_html: SafeString
+
+
+def block_page(course: Course, block: CourseBlock, unit: CourseBlock, viewer: Viewer, view_name: str) -> BlockPage:
+    """One block in any of its views."""
+    rendered = _rendered(course, [block], viewer, view_name)
+    resources = _resources_of(rendered)
+    return BlockPage(
+        block=_card(block, rendered[0][1]),
+        view_name=view_name,
+        views=[Link(name, reverse("workbench:block", args=[str(block.usage_key), name])) for name in VIEWS],
+        unit=_link(unit),
+        head_html=_resources_html(resources, "head"),
+        foot_html=_resources_html(resources, "foot"),
+    )
+
+
+VIEWS = ("student_view", "author_view", "studio_view")
+"""The views that Open edX shows blocks in: to learners, in the outline of Studio, and to edit them."""
+
+TRIES = 10
+
+
+def _rendered(
+    course: Course, blocks: Sequence[CourseBlock], viewer: Viewer, view_name: str
+) -> list[tuple[CourseBlock, Fragment]]:
+    """The blocks in a view: their fields in a query a scope, and what views changed in one save.
+
+    Anew where another request of the viewer's has saved the same meanwhile: of two pages that are opened at once
+    both show the seed that is stored.
+    """
+    for tries_left in reversed(range(TRIES)):
+        runtime = runtime_for(course, viewer, origin=f"view:{view_name}")
+        try:
+            with runtime.saving():
+                runtime.prefetch_all([block.usage_key for block in blocks])
+                return [(block, runtime.get_block(block.usage_key).render(view_name, {})) for block in blocks]
+        except ConflictError:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _resources_of(rendered: Iterable[tuple[CourseBlock, Fragment]]) -> list[FragmentResource]:
+    return list(dict.fromkeys(resource for _, fragment in rendered for resource in fragment.resources))
+
+
+def unit_page(course: Course, unit: CourseBlock, viewer: Viewer) -> UnitPage:
+    """The page of a unit for a learner or visitor."""
+    rendered = _rendered(course, unit.children or [unit], viewer, "student_view")
+    resources = _resources_of(rendered)
     units = list(units_of(course))
     position = next(index for index, other in enumerate(units) if other is unit)
     return UnitPage(

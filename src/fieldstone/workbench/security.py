@@ -14,6 +14,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 
 View = Callable[..., HttpResponseBase]
 
@@ -45,39 +46,54 @@ def block_page(view: View) -> View:
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
-        blocks = request.build_absolute_uri(reverse("workbench:outline") + "xblock/")
-        response["Content-Security-Policy"] = "; ".join(
-            [
-                "default-src 'self'",
-                # Blocks' templates are compiled in the page (underscore, Handlebars), hence eval.
-                "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-                "style-src 'self' 'unsafe-inline'",
-                "img-src * data: blob:",
-                "media-src * data: blob:",
-                "font-src 'self' data:",
-                f"connect-src {blocks}",
-                f"form-action {blocks}",
-                # Videos and the like, the course's files. Served over https, "https:" would be our pages too.
-                f"frame-src {blocks}" if request.is_secure() else f"frame-src https: {blocks}",
-                "worker-src 'none'",  # a worker has a policy of its own
-                "object-src 'none'",
-                "base-uri 'none'",
-                "frame-ancestors 'none'",
-            ]
-        )
+        response["Content-Security-Policy"] = _of_blocks(request, frame_ancestors="'none'")
         response["Cross-Origin-Opener-Policy"] = "same-origin"
         return response
 
     return wrapper
 
 
+def _of_blocks(request: HttpRequest, frame_ancestors: str) -> str:
+    """What the scripts of blocks may do in the session of the learner who looks at them."""
+    blocks = request.build_absolute_uri(reverse("workbench:outline") + "xblock/")
+    return "; ".join(
+        [
+            "default-src 'self'",
+            # Blocks' templates are compiled in the page (underscore, Handlebars), hence eval.
+            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src * data: blob:",
+            "media-src * data: blob:",
+            "font-src 'self' data:",
+            f"connect-src {blocks}",
+            f"form-action {blocks}",
+            # Videos and the like, the course's files. Served over https, "https:" would be our pages too.
+            f"frame-src {blocks}" if request.is_secure() else f"frame-src https: {blocks}",
+            "worker-src 'none'",  # a worker has a policy of its own
+            "object-src 'none'",
+            "base-uri 'none'",
+            f"frame-ancestors {frame_ancestors}",
+        ]
+    )
+
+
 def block_content(view: View) -> View:
-    """What a block or a course sends: shown on its own, it is in a sandbox, without the learner's session."""
+    """What a block or a course sends: shown on its own, it is in a sandbox, without the learner's session.
+
+    In a frame that a page of this site has in it, it is under the policy of that page, and may talk to it: content
+    in SCORM calls its host through ``window.parent``. Only the browser can say that it is in such a frame.
+    """
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
-        response["Content-Security-Policy"] = "sandbox allow-scripts allow-forms allow-popups"
+        is_framed = request.headers.get("Sec-Fetch-Dest") in ("iframe", "frame")
+        if is_framed and request.headers.get("Sec-Fetch-Site") == "same-origin":
+            policy = _of_blocks(request, frame_ancestors="'self'")
+        else:
+            policy = "sandbox allow-scripts allow-forms allow-popups"
+        response["Content-Security-Policy"] = policy
+        patch_vary_headers(response, ["Sec-Fetch-Dest", "Sec-Fetch-Site"])
         response["X-Content-Type-Options"] = "nosniff"
         response["X-Frame-Options"] = "SAMEORIGIN"  # a course's page in a frame of its unit
         return response

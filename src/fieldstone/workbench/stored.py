@@ -12,6 +12,7 @@ from xblock.fields import Scope
 
 from fieldstone.runtime.runtime import CourseRuntime
 from fieldstone.store.places import Place, Preferences, Summary, UserInfo
+from fieldstone.store.reading import Wanted
 from fieldstone.store.store import Store
 from fieldstone.values import DELETED
 
@@ -45,7 +46,7 @@ class ShownRevision:
 
 def stored_at(runtime: CourseRuntime, usage_key: Any) -> dict[str, Any]:
     """The learner's state at a block and at those below it, the fields of the other scopes, and the history."""
-    user, block = runtime.learner, runtime.get_block(usage_key)
+    block = runtime.get_block(usage_key)
     others: dict[str, Place] = {
         Scope.user_state_summary.name: Summary(usage_key),
         Scope.preferences.name: Preferences(block.scope_ids.block_type),
@@ -53,8 +54,8 @@ def stored_at(runtime: CourseRuntime, usage_key: Any) -> dict[str, Any]:
     }
     declared = {field.scope.name for field in block.fields.values()}
     places = {name: place for name, place in others.items() if name in declared}
-    store = Store()
-    states = store.read(user, [usage_key, *places.values()])
+    states = runtime.field_data_cache.backing.read(runtime.user, Wanted.of([usage_key, *places.values()]))
+    history = Store().history(runtime.user, usage_key) if runtime.viewer.is_persisted else []
     state = states.get(usage_key)
     return {
         "state": state
@@ -64,7 +65,7 @@ def stored_at(runtime: CourseRuntime, usage_key: Any) -> dict[str, Any]:
         ],
         "history": [
             ShownRevision(revision.number, revision.at, revision.origin, _rows(revision.changes))
-            for revision in store.history(user, usage_key)[:HISTORY_SHOWN]
+            for revision in history[:HISTORY_SHOWN]
         ],
     }
 

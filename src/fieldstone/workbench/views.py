@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import mimetypes
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils._os import safe_join
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from fieldstone.errors import CourseError, NoSuchBlockError
-from fieldstone.runtime.handlers import handle
+from fieldstone.runtime.handlers import handle, key_in
 from fieldstone.runtime.resources import DisallowedFileError, open_resource
 from fieldstone.runtime.structure import BlockUnavailableError
+from fieldstone.runtime.wiring import Mode, Viewer
+from fieldstone.runtime.wiring.viewers import begin_visit
 from fieldstone.workbench import learners as learner_service
-from fieldstone.workbench import pages, stored
+from fieldstone.workbench import pages, signatures, stored
 from fieldstone.workbench.courses import current_course, unit_with
 from fieldstone.workbench.courses import outline as course_outline
 from fieldstone.workbench.forms import NewLearnerForm, SwitchForm
-from fieldstone.workbench.gates import switcher_only
+from fieldstone.workbench.gates import authors_only, may_preview, switcher_only, viewer_of
 from fieldstone.workbench.security import block_content, block_page
 
 
@@ -59,8 +64,26 @@ def unit(request: HttpRequest, usage_key: str) -> HttpResponse:
         found = unit_with(course, usage_key)
     except NoSuchBlockError as error:
         raise Http404(str(error)) from error
-    page = pages.unit_page(course, found, request.user)
-    return _page(request, "unit.html", vars(page))
+    if not request.user.is_authenticated:
+        begin_visit(request.session)
+    page = pages.unit_page(course, found, viewer_of(request))
+    return _page(request, "unit.html", {**vars(page), "may_preview": may_preview(request)})
+
+
+@authors_only
+@require_GET
+@block_page
+def block(request: HttpRequest, usage_key: str, view_name: str) -> HttpResponse:
+    """One block in one of its views, in the author's preview."""
+    course = current_course()
+    if view_name not in pages.VIEWS:
+        raise Http404(f"The views are {', '.join(pages.VIEWS)}.")
+    try:
+        found, around = course.block(usage_key), unit_with(course, usage_key)
+    except NoSuchBlockError as error:
+        raise Http404(str(error)) from error
+    page = pages.block_page(course, found, around, viewer_of(request, Mode.PREVIEW), view_name)
+    return _page(request, "block.html", vars(page))
 
 
 @switcher_only
@@ -106,30 +129,48 @@ def _next(request: HttpRequest) -> str:
 
 
 @block_content
-def handler(request: HttpRequest, usage_key: str, name: str, suffix: str = "") -> HttpResponse:
-    """A block's handler. Who asks is the session's learner; Django's middleware checks the CSRF token."""
+def handler(request: HttpRequest, usage_key: str, name: str, suffix: str = "") -> HttpResponseBase:
+    """A block's handler. Who asks is the session's learner or visitor; Django's middleware checks the CSRF token."""
+    return _handled(request, viewer_of(request), usage_key, name, suffix)
+
+
+@authors_only
+@block_content
+def preview_handler(request: HttpRequest, usage_key: str, name: str, suffix: str = "") -> HttpResponseBase:
+    """The same in the author's preview."""
+    return _handled(request, viewer_of(request, Mode.PREVIEW), usage_key, name, suffix)
+
+
+@csrf_exempt  # it takes no notice of a session: the address proves that it was given out, the block checks who asks
+@block_content
+def signed_handler(
+    request: HttpRequest, signature: str, usage_key: str, name: str, suffix: str = ""
+) -> HttpResponseBase:
+    """A handler that others call, such as an LTI tool that reports a score: for nobody, until the block says who."""
+    if not signatures.is_signed(signature, usage_key):
+        return JsonResponse({"error": "This address was not given out by this site."}, status=403)
+    return _handled(request, Viewer(AnonymousUser()), usage_key, name, suffix)
+
+
+def _handled(request: HttpRequest, viewer: Viewer, usage_key: str, name: str, suffix: str) -> HttpResponseBase:
     course = current_course()
-    if not request.user.is_authenticated:
-        return JsonResponse({"error": "Choose a learner first: nothing is stored for nobody."}, status=403)
     try:
-        key = course.block(usage_key).usage_key
+        key = key_in(course, usage_key)
     except NoSuchBlockError as error:
         return JsonResponse({"error": str(error)}, status=404)
     origin = f"handler:{name}/{suffix}" if suffix else f"handler:{name}"
-    return handle(pages.runtime_for(course, request.user, origin), key, name, suffix, request)
+    return handle(partial(pages.runtime_for, course, viewer, origin), key, name, suffix, request)
 
 
 @require_GET
 def state(request: HttpRequest, usage_key: str) -> HttpResponse:
-    """What is stored of the session's learner at a block."""
+    """What is stored of the session's learner or visitor at a block."""
     course = current_course()
-    if not request.user.is_authenticated:
-        return HttpResponse("Choose a learner first.", status=403, content_type="text/plain")
     try:
         key = course.block(usage_key).usage_key
     except NoSuchBlockError as error:
         raise Http404(str(error)) from error
-    runtime = pages.runtime_for(course, request.user, origin="")
+    runtime = pages.runtime_for(course, viewer_of(request), origin="")
     return render(request, "workbench/state.html", stored.stored_at(runtime, key))
 
 
