@@ -14,17 +14,23 @@ COMMAND = [sys.executable, str(ROOT / "example" / "manage.py"), "workbench"]
 SECONDS_TO_START = 60
 
 
-def environment(var: Path) -> dict[str, str]:
+def environment(var: Path, settings: str = "project.settings") -> dict[str, str]:
     """The environment of a workbench whose database is in ``var``."""
     # pytest-django exports the tests' settings, which manage.py would take for the example's.
-    return {**os.environ, "FIELDSTONE_VAR": str(var), "DJANGO_SETTINGS_MODULE": "project.settings"}
+    return {
+        **os.environ,
+        "FIELDSTONE_VAR": str(var),
+        "DJANGO_SETTINGS_MODULE": settings,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
 
 
 class Workbench:
     """The server and its database. ``kill`` and ``start`` again: the same address, the same database."""
 
-    def __init__(self, var: Path, course: Path | None = None) -> None:
+    def __init__(self, var: Path, course: Path | None = None, settings: str = "project.settings") -> None:
         self.var = var
+        self.settings = settings
         self.log = var / "server.log"
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -35,7 +41,7 @@ class Workbench:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*COMMAND, *self._course, "--address", f"127.0.0.1:{self.port}"],
-                env=environment(self.var),
+                env=environment(self.var, self.settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

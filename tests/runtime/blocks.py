@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from web_fragments.fragment import Fragment
-from xblock.core import XBlock
+from webob import Response
+from xblock.core import XBlock, XBlockAside
 from xblock.exceptions import NotFoundError, ProcessingError
-from xblock.fields import Dict, Integer, List, Scope, String
+from xblock.fields import Dict, Integer, JSONField, List, Scope, String
 
 
 class Unparsable(XBlock):
@@ -93,10 +98,104 @@ class Tagged(XBlock):
         return fragment
 
 
+class Answers(XBlock):
+    """Answers in every way that a handler can."""
+
+    taken = Dict(scope=Scope.user_state, default={})
+    runs: ClassVar[list[str]] = []
+
+    @XBlock.handler
+    def echo(self, request, suffix=""):
+        return Response(json={"method": request.method, "suffix": suffix, "query": request.query_string})
+
+    @XBlock.handler
+    def status(self, request, suffix=""):
+        return Response(
+            status=int(suffix), body=b"so it is", headers={"X-Block": "yes"}, content_type="text/plain"
+        )
+
+    @XBlock.handler
+    def stream(self, request, suffix=""):
+        return Response(app_iter=(b"%d;" % number for number in range(int(suffix))), content_type="text/plain")
+
+    @XBlock.handler
+    def upload(self, request, suffix=""):
+        file = request.POST["file"]
+        self.taken = {**self.taken, file.filename: len(file.file.read())}
+        return Response(json=self.taken)
+
+    @XBlock.handler
+    def report(self, request, suffix=""):
+        """Called by others: nobody's, and so it may read no learner's field for sure."""
+        return Response(json={"user": self.scope_ids.user_id, "taken": self.taken, "said": request.body.decode()})
+
+    @XBlock.handler
+    def keep(self, request, suffix=""):
+        self.taken = {"kept": suffix}
+        return Response(json={})
+
+    @XBlock.json_handler
+    def tell(self, data, suffix=""):
+        self.runs.append(suffix)
+        self.taken = {**self.taken, "told": len(self.taken)}
+        self.runtime.publish(self, "test.told", data)
+        return {}
+
+    @XBlock.json_handler
+    def ask(self, data, suffix=""):
+        return {"service": repr(self.runtime.service(self, "no-such-service"))}
+
+
+Answers = XBlock.needs("no-such-service")(Answers)
+
+
+class Beside(XBlockAside):
+    """Counts beside every block."""
+
+    beside = Integer(scope=Scope.user_state, default=0)
+
+    @XBlockAside.aside_for("student_view")
+    def shown(self, block, context=None):
+        if block.scope_ids.block_type == "test-tagged":
+            raise ZeroDivisionError("an aside's own error")
+        fragment = Fragment(f"<p>beside: {self.beside}</p>")
+        fragment.initialize_js("Beside")
+        return fragment
+
+    @XBlockAside.json_handler
+    def count(self, data, suffix=""):
+        self.beside += 1
+        return {"beside": self.beside}
+
+
+class KeepsFiles(XBlock):
+    """Puts a file into the storage as it reads its OLX."""
+
+    @classmethod
+    def parse_xml(cls, node, runtime, keys):
+        default_storage.save(f"kept/{node.get('url_name')}", ContentFile(b"a package"))
+        return super().parse_xml(node, runtime, keys)
+
+
+class NotJson(XBlock):
+    """Its author's data is nothing that JSON has."""
+
+    data = JSONField(scope=Scope.content)
+
+    @classmethod
+    def parse_xml(cls, node, runtime, keys):
+        block = runtime.construct_xblock_from_class(cls, keys)
+        block.data = {1, 2}
+        return block
+
+
 PUBLISHED = {
     "test-unparsable": Unparsable,
     "test-fails-in-view": FailsInView,
     "test-counter": Counter,
     "test-scribbler": Scribbler,
     "test-tagged": Tagged,
+    "test-keeps-files": KeepsFiles,
+    "test-not-json": NotJson,
+    "test-answers": Answers,
 }

@@ -33,6 +33,7 @@ from fieldstone import conf
 from fieldstone.errors import ConflictError, FieldstoneError, NoSuchBlockError, ReadOnlyError
 from fieldstone.runtime.course import Course
 from fieldstone.runtime.runtime import CourseRuntime
+from fieldstone.runtime.sandbox import told_in_answer
 from fieldstone.runtime.services import InvalidEventError, MissingServiceError
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
 from fieldstone.runtime.wiring.errors import NobodyError, StateClaimedError
@@ -65,7 +66,7 @@ def key_in(course: Course, text: str) -> UsageKey:
 def handle(
     make_runtime: Callable[[], CourseRuntime], usage_key: UsageKey, name: str, suffix: str, request: HttpRequest
 ) -> HttpResponseBase:
-    """The response of a handler of a block or aside, or one in JSON that says what went wrong: ``{"error": "..."}``.
+    """The response of a handler of a block or aside, or JSON that says what went wrong: ``{"error": "..."}``.
 
     Requests that overlap come out as if one had come after the other: a handler that computed with what another
     has changed meanwhile is run again, with a new runtime. Up to its save a handler leaves nothing behind but what
@@ -103,7 +104,8 @@ def _handled(
                     _wait_for_turn(stack, runtime, lost, attempt)
                 stack.enter_context(runtime.saving())  # fields and grade of one answer: one save
                 block = _block(runtime, usage_key)
-                return runtime.handle(block, name, django_to_webob_request(request), suffix)
+                with told_in_answer():
+                    return runtime.handle(block, name, django_to_webob_request(request), suffix)
         except ConflictError as error:
             lost = error
         except OperationalError as error:
@@ -137,10 +139,7 @@ def _read_body(request: HttpRequest) -> None:
     limit = conf.max_upload_bytes()
     if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
         raise RequestDataTooBig(f"What was sent is longer than the {limit:,} bytes that are allowed.")
-    if request.content_type == "multipart/form-data":
-        _ = request.FILES
-    else:
-        _ = request.body
+    _ = request.FILES if request.content_type == "multipart/form-data" else request.body
 
 
 def _rewind(request: HttpRequest) -> None:

@@ -22,6 +22,7 @@ from fieldstone.runtime.course import AuthoredFieldData, Course
 from fieldstone.runtime.events import Event
 from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import InheritedSettings
+from fieldstone.runtime.sandbox import told_in_card
 from fieldstone.runtime.services import BlockServices, anonymous_id, is_higher, published, services_for
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
 from fieldstone.runtime.wiring import AuthorsFields, Viewer
@@ -122,7 +123,7 @@ class CourseRuntime(BlockServices):
         return self.anonymous_id(str(self.course.key))
 
     def anonymous_id(self, course: str) -> str:
-        """The same for another course's key, or ``""`` for the whole site. A visitor's lasts as the session does."""
+        """The same for another course's key, or ``""`` for the whole site. A visitor's lasts as their session."""
         if self.viewer.has_account:
             return anonymous_id(self.user.pk, course)
         return self.viewer.pseudonym(course)
@@ -146,7 +147,7 @@ class CourseRuntime(BlockServices):
         return block
 
     def get_aside(self, aside_usage_id: Any) -> XBlockAside:
-        """An aside of a block of the course. Raises ``NoSuchBlockError``, also if the site does not have the type."""
+        """An aside of a block of the course. Raises ``NoSuchBlockError``, or ``NoSuchUsage`` for an unused type."""
         self.course.block(aside_usage_id.usage_key)
         if aside_usage_id.aside_type not in self.aside_types:
             raise NoSuchUsage(f"Asides of type {aside_usage_id.aside_type!r} are not in use here.")
@@ -160,8 +161,8 @@ class CourseRuntime(BlockServices):
     def prefetch_all(self, usage_ids: Iterable[UsageKey]) -> None:
         """Fetch the fields of blocks and of all below them, asides too: a query a scope, whatever their number.
 
-        Below a block that gives each learner some of its children it fetches only what the learner was given, which
-        takes as many queries again.
+        Below a block that gives each learner some of its children it fetches only what the learner was given,
+        which takes as many queries again.
         """
         waiting, blocks = list(usage_ids), []
         while waiting:
@@ -255,9 +256,15 @@ class CourseRuntime(BlockServices):
     # Rendering
 
     def render(self, block: XBlock, view_name: str, context: dict[str, Any] | None = None) -> Fragment:
-        """The block's view; a card that says what failed when it raises, and the page lives."""
+        """The block's view; a card that says what failed when it raises, and the page lives.
+
+        A block without an ``author_view`` is shown to its author as to learners, as in Studio.
+        """
+        if view_name == "author_view" and not (hasattr(block, view_name) or hasattr(block, "fallback_view")):
+            view_name = "student_view"
         try:
-            fragment = super().render(block, view_name, context)
+            with told_in_card():
+                fragment = super().render(block, view_name, context)
         except Exception as error:
             return self._failure(block, view_name, error)
         rewritten = Fragment(self._replace_urls(fragment.content))

@@ -130,7 +130,7 @@ class UnitPage:
 class BlockPage:
     """All that the template of one block's view needs."""
 
-    block: RenderedBlock
+    shown: RenderedBlock
     view_name: str
     views: list[Link]
     unit: Link
@@ -143,7 +143,7 @@ def block_page(course: Course, block: CourseBlock, unit: CourseBlock, viewer: Vi
     rendered = _rendered(course, [block], viewer, view_name)
     resources = _resources_of(rendered)
     return BlockPage(
-        block=_card(block, rendered[0][1]),
+        shown=_card(block, rendered[0][1]),
         view_name=view_name,
         views=[Link(name, reverse("workbench:block", args=[str(block.usage_key), name])) for name in VIEWS],
         unit=_link(unit),

@@ -1,4 +1,4 @@
-"""Addresses that prove by themselves that this site gave them out: for handlers that others call without a session."""
+"""Addresses that prove that this site gave them out: for handlers that others call, who have no session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of(usage_key: str) -> str:
 def is_signed(signature: str, usage_key: str) -> bool:
     """Is this the block's signature, by ``SECRET_KEY`` or one of ``SECRET_KEY_FALLBACKS``?"""
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return any([constant_time_compare(signature, _signature(usage_key, secret)) for secret in secrets])
+    return any(constant_time_compare(signature, _signature(usage_key, secret)) for secret in secrets)
 
 
 def _signature(usage_key: str, secret: str | bytes) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
@@ -24,7 +23,7 @@ from fieldstone.runtime.handlers import handle, key_in
 from fieldstone.runtime.resources import DisallowedFileError, open_resource
 from fieldstone.runtime.structure import BlockUnavailableError
 from fieldstone.runtime.wiring import Mode, Viewer
-from fieldstone.runtime.wiring.viewers import begin_visit
+from fieldstone.runtime.wiring.viewers import ANONYMOUS, begin_visit
 from fieldstone.workbench import learners as learner_service
 from fieldstone.workbench import pages, signatures, stored
 from fieldstone.workbench.courses import current_course, unit_with
@@ -130,7 +129,7 @@ def _next(request: HttpRequest) -> str:
 
 @block_content
 def handler(request: HttpRequest, usage_key: str, name: str, suffix: str = "") -> HttpResponseBase:
-    """A block's handler. Who asks is the session's learner or visitor; Django's middleware checks the CSRF token."""
+    """A block's handler, for the session's learner or visitor; Django's middleware checks the CSRF token."""
     return _handled(request, viewer_of(request), usage_key, name, suffix)
 
 
@@ -141,15 +140,15 @@ def preview_handler(request: HttpRequest, usage_key: str, name: str, suffix: str
     return _handled(request, viewer_of(request, Mode.PREVIEW), usage_key, name, suffix)
 
 
-@csrf_exempt  # it takes no notice of a session: the address proves that it was given out, the block checks who asks
+@csrf_exempt  # it takes no notice of a session; who asks is for the block to check
 @block_content
 def signed_handler(
     request: HttpRequest, signature: str, usage_key: str, name: str, suffix: str = ""
 ) -> HttpResponseBase:
-    """A handler that others call, such as an LTI tool that reports a score: for nobody, until the block says who."""
+    """A handler that others call, such as an LTI tool with a score: for nobody, until the block says for whom."""
     if not signatures.is_signed(signature, usage_key):
         return JsonResponse({"error": "This address was not given out by this site."}, status=403)
-    return _handled(request, Viewer(AnonymousUser()), usage_key, name, suffix)
+    return _handled(request, Viewer(ANONYMOUS), usage_key, name, suffix)
 
 
 def _handled(request: HttpRequest, viewer: Viewer, usage_key: str, name: str, suffix: str) -> HttpResponseBase:

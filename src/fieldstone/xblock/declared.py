@@ -45,7 +45,7 @@ def _of_block(block: Any) -> Declared:
 
 
 COMPLETION = "fieldstone_completion"
-"""The aside, of no class, that a learner's completion of a block is kept at: fetched, saved and claimed with it."""
+"""The aside, of no class, that a learner's completion of a block is kept at: fetched and saved with its block."""
 
 
 @cache

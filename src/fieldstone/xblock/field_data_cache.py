@@ -41,7 +41,8 @@ class FieldDataCache:
     kept in the history of what is saved through this cache; ``using`` is a database alias, for ``Store``, and
     ``backing`` what fields are kept in instead of the store.
 
-    Without one, an anonymous visitor has no fields, and sees what is stored in ``user_state_summary``, which is nobody's.
+    Without one, an anonymous visitor has no fields, and sees what is stored in ``user_state_summary``, which is
+    nobody's.
 
     Calls with a key raise ``InvalidScopeError`` for a scope that is not the learner's, and ``CrossLearnerError``
     for a key of another learner.

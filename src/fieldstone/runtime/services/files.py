@@ -7,8 +7,7 @@ from typing import Any
 from django.core.files.storage import default_storage
 from fs.osfs import OSFS
 from xblock.core import XBlock
-from xblock.fields import Field
-from xblock.reference.plugins import scope_key
+from xblock.fields import Field, scope_key
 
 FOLDER = "xblock-files"
 

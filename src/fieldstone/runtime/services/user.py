@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 from django.utils.translation import get_language
-from xblock.reference.user_service import UserService as XBlockUserService
-from xblock.reference.user_service import XBlockUser
 
 from fieldstone import conf
 from fieldstone.runtime.services.anonymous import anonymous_id, user_id_of
@@ -17,14 +16,23 @@ from fieldstone.runtime.services.host import Host, account_of
 _PREFIX = "edx-platform."
 
 
-class UserService(XBlockUserService):  # type: ignore[misc]  # xblock publishes no types
+@dataclass(frozen=True)
+class CurrentUser:
+    """The attributes of XBlock's own ``XBlockUser``, whose module brings in another package's models."""
+
+    emails: list[str]
+    full_name: str
+    is_current_user: bool = True
+    opt_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+class UserService:
     """XBlock's ``user`` with Open edX's optional attributes.
 
     To blocks a learner is staff in an author's preview, and with ``COURSE_STAFF`` whoever is staff to Django.
     """
 
     def __init__(self, host: Host) -> None:
-        super().__init__()
         self._host = host
 
     @property
@@ -33,16 +41,14 @@ class UserService(XBlockUserService):  # type: ignore[misc]  # xblock publishes 
         user = account_of(self._host)
         return self._host.is_author or (conf.course_staff() and user is not None and bool(user.is_staff))
 
-    def get_current_user(self) -> XBlockUser:
+    def get_current_user(self) -> CurrentUser:
         user = account_of(self._host)
         email = getattr(user, "email", "")
-        known = XBlockUser(
-            is_current_user=True,
+        return CurrentUser(
             emails=[email] if email else [],
             full_name=user.get_full_name() if user is not None else "",
+            opt_attrs={_PREFIX + name: value for name, value in self._attributes(user).items()},
         )
-        known.opt_attrs = {_PREFIX + name: value for name, value in self._attributes(user).items()}
-        return known
 
     def _attributes(self, user: Any | None) -> dict[str, Any]:
         is_staff = self.is_staff

@@ -32,8 +32,8 @@ class Cue:
 class VideoConfigService:
     """Transcripts are files in the course's ``static`` folder; streaming formats and sharing are off.
 
-    A transcript is in SubRip (``.srt``), or in Open edX's JSON (``subs_<id>.srt.sjson``), and is given in either, or
-    as plain text.
+    A transcript is in SubRip (``.srt``), or in Open edX's JSON (``subs_<id>.srt.sjson``), and is given in either
+    or as plain text.
     """
 
     def __init__(self, course: Course) -> None:

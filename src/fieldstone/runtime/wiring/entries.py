@@ -1,7 +1,7 @@
 """What an expiring region keeps of one owner: the states of all its places, in one entry.
 
-One entry, because a save of many blocks is then whole or not at all on every backend, a page is one read, and what a
-visitor leaves behind can be found without asking a region for its keys (docs/decisions/0015-visitors.md).
+One entry, because a save of many blocks is then whole or not at all on every backend, a page is one read, and what
+a visitor leaves behind is found without asking a region for its keys (docs/decisions/0015-visitors.md).
 """
 
 from __future__ import annotations

@@ -28,10 +28,11 @@ class EphemeralStore:
     """The state of one owner: a visitor, or the preview of an author.
 
     Fields of all four scopes are the owner's own, ``user_state_summary`` too: what is stored of that for everybody
-    shows through where the owner has not written, and is never written to. ``ttl`` is in seconds, from the last save.
+    shows through where the owner has not written, and is never written to. ``ttl`` is in seconds, from the last
+    save.
 
-    ``owner`` is called when there is something to keep: only then a visitor needs a session. ``None`` is nobody, who
-    has nothing and whose saves raise ``NobodyError``.
+    ``owner`` is asked with whether there is something to keep: only then a visitor needs a session. ``None`` is
+    nobody, who has nothing and whose saves raise ``NobodyError``.
     """
 
     def __init__(

@@ -22,6 +22,6 @@ class StateClaimedError(FieldstoneError):
 
     def __init__(self) -> None:
         super().__init__(
-            "What this visitor did belongs to an account by now, and nothing more is kept for the visitor. Nothing "
-            "was saved: load the page again."
+            "What this visitor did belongs to an account by now, and nothing more is kept for the visitor. "
+            "Nothing was saved: load the page again."
         )

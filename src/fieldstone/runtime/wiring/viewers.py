@@ -14,6 +14,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -70,7 +71,7 @@ class Viewer:
     def fields(self, course_key: CourseKey, asides: Iterable[str], origin: str) -> FieldDataCache:
         """The viewer's fields in a course."""
         if self.user is None:
-            return NobodysFields([], course_key, _NOBODY, asides=asides, origin=origin)
+            return NobodysFields([], course_key, ANONYMOUS, asides=asides, origin=origin)
         backing = None
         if not self.has_account:
             backing = visitors_store(self.session)
@@ -80,7 +81,8 @@ class Viewer:
 
     def preview_store(self, what: str, course_key: CourseKey) -> EphemeralStore:
         """What an author's preview keeps: ``preview`` what they do as a learner, ``draft`` what they edit."""
-        owner = f"{what} {self.user.pk} {course_key}"
+        # A digest: of a course's key not every region can make a name.
+        owner = f"{what}:{self.user.pk}:{sha256(str(course_key).encode()).hexdigest()[:32]}"
         return EphemeralStore(region_of(PREVIEWS), lambda _: owner, ttl=DAY)
 
     def pseudonym(self, course: str) -> str:
@@ -89,12 +91,14 @@ class Viewer:
         return salted_hmac("fieldstone.visitor", f"{visitor}/{course}").hexdigest()[:32]
 
 
-class _Nobody:
+class _Anonymous:
+    """Django's ``AnonymousUser``, which cannot be imported before there are models."""
+
     pk = None
-    is_authenticated = False
+    is_authenticated = is_staff = is_superuser = False
 
 
-_NOBODY = _Nobody()
+ANONYMOUS = _Anonymous()
 
 
 class NobodysFields(FieldDataCache):
@@ -132,7 +136,7 @@ def visitors_store(session: SessionBase | None) -> EphemeralStore:
 
 def owner_of(visitor: str) -> str:
     """The key of a visitor's entry."""
-    return f"visitor {visitor}"
+    return f"visitor:{visitor}"
 
 
 def begin_visit(session: SessionBase) -> None:

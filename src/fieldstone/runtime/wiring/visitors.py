@@ -38,8 +38,8 @@ def claim_state(session: SessionBase, user: Any, *, overwrite: bool = False) -> 
     Where the account has state at a block already, that stays as it is; with ``overwrite`` the visitor's takes its
     place, whole. Preferences and fields of ``user_info`` go field by field. Grades and completions come along.
 
-    A request of the visitor's that saves meanwhile is claimed too, or raises ``StateClaimedError``. To claim again,
-    also after a crash in the middle, changes nothing more. Call it after ``login``, with the new session.
+    A request of the visitor's that saves meanwhile is claimed too, or raises ``StateClaimedError``. To claim
+    again, also after a crash in the middle, changes nothing more. Call it after ``login``, with the new session.
 
     Raises what ``Store.save`` and the region raise: then the account is as it was, and the visitor has everything.
     """

@@ -1,4 +1,4 @@
-/* Notices at the foot of the page: what went wrong, said in one line, in nobody's way.
+/* Notices at the foot of the page: what went wrong or was saved, said in one line, in nobody's way.
    The text is whatever a block or a server said, so it is only ever set as text. */
 (function () {
     'use strict';
@@ -27,18 +27,18 @@
         }
     }
 
-    /** Show a notice; the same one again is counted, not repeated. */
+    /** Show a notice; the same one again is counted, not repeated. Gives a function that takes it away. */
     function notice(title, detail) {
+        const text = title + '\n' + (detail || '');
         if (!document.body) {
             document.addEventListener('DOMContentLoaded', () => notice(title, detail), { once: true });
-            return;
+            return () => dismiss(text);
         }
-        const text = title + '\n' + (detail || '');
         const known = shown.get(text);
         if (known) {
             known.count += 1;
             known.counter.textContent = '× ' + known.count;
-            return;
+            return () => dismiss(text);
         }
         const element = document.createElement('div');
         element.className = 'site-notice';
@@ -70,6 +70,7 @@
         }
         shown.set(text, { element, counter, count: 1 });
         getShelf().append(element);
+        return () => dismiss(text);
     }
 
     /** The card that stands in a block's place; the same markup as the template error_card.html. */

@@ -57,11 +57,20 @@
     window.StringUtils = StringUtils;
     window.HtmlUtils = HtmlUtils;
 
-    // --- events go nowhere, but a developer can see them in the console ----------------------------
+    // --- events: a developer sees them in the console, and other blocks of the page can listen -----
 
+    // The crowdsource hinter waits for its problem's answers so. An event has a name and the id of its source.
+    const listeners = [];
     window.Logger = {
-        log: (event, data) => console.debug('[event]', event, data),
-        listen: () => undefined,
+        log: function (event, data, source) {
+            console.debug('[event]', event, data);
+            listeners
+                .filter((listener) => listener.event === event && listener.source === (source ?? null))
+                .forEach((listener) => listener.callback(event, data, source));
+        },
+        listen: function (event, source, callback) {
+            listeners.push({ event, source: source ?? null, callback });
+        },
     };
 
     // --- words for screen readers ----------------------------------------------------------------
@@ -110,6 +119,10 @@
         hide: () => undefined,
     };
 
+    // --- which touch device is this? For video; null is a computer ------------------------------------
+
+    window.onTouchBasedDevice = () => navigator.userAgent.match(/iPhone|iPod|iPad|Android/i);
+
     // --- jQuery ------------------------------------------------------------------------------------
 
     // edX can live under a prefix; the workbench does not.
@@ -124,15 +137,29 @@
         return typeof first === 'function' ? this.on('load', first) : loadFrom.call(this, first, ...rest);
     };
     $.fn.error = $.fn.error || function (callback) { return this.on('error', callback); };
+    $.ajaxPrefilter(function (options, original, request) {
+        request.success = request.done;
+        request.error = request.fail;
+        request.complete = (callback) => request.always(() => callback(request, request.statusText));
+    });
     $.fn.size = $.fn.size || function () { return this.length; };
     $.fn.andSelf = $.fn.andSelf || $.fn.addBack;
 
-    // Annotations ask for the plugin qTip; the browser's own tooltip carries their words.
+    // Annotations ask for the plugin qTip; the browser's own tooltip carries their words. It cannot be clicked, so
+    // links in it are left out; and of qTip's commands, which are texts, there is nothing to do for any.
+    function tipWords(part, element) {
+        const content = typeof part === 'function' ? part.call(element) : part;
+        return content && content.jquery ? content.not('a').text()
+            : typeof content === 'string' ? plainText(content) : '';
+    }
     $.fn.qtip = $.fn.qtip || function (options) {
+        if (typeof options === 'string') {
+            return options === 'api' ? undefined : this;
+        }
         const content = (options && options.content) || {};
-        const words = [content.title && content.title.text, content.text].map(function (part) {
-            return part && part.jquery ? part.text() : typeof part === 'string' ? plainText(part) : '';
+        return this.each(function () {
+            const title = tipWords(content.title && content.title.text, this);
+            this.title = [title, tipWords(content.text, this)].filter(Boolean).join(': ');
         });
-        return this.attr('title', words.filter(Boolean).join(': '));
     };
 })();

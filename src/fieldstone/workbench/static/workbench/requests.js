@@ -36,7 +36,8 @@
             return false;
         }
         const path = plainPath(url);
-        return Array.from(document.querySelectorAll('.xblock[data-handler-url]')).some(function (element) {
+        const elements = document.querySelectorAll(':is(.xblock, .xblock_asides-v1)[data-handler-url]');
+        return Array.from(elements).some(function (element) {
             const prefix = resolve(element.dataset.handlerUrl);
             return prefix !== null && path.startsWith(plainPath(prefix));
         });

@@ -1,25 +1,33 @@
 /* The runtime of XBlock's client side, version 1: it starts the blocks of the page, children before
-   parents, and gives each the object that XBlock's documentation calls `runtime`. */
+   parents and asides after the blocks that they are beside, and gives each the object that XBlock's
+   documentation calls `runtime`. */
 (function () {
     'use strict';
 
-    const started = new WeakMap(); // wrapper element -> the block's object
+    const BLOCK = '.xblock';
+    const ASIDE = '.xblock_asides-v1';
+    const EITHER = BLOCK + ', ' + ASIDE;
+
+    const started = new WeakMap(); // element -> the object of its block or aside
+    const kept = new Map(); // block type and name -> the init function, see keepInit
     const listeners = new Map(); // event name -> callbacks, for notify and listenTo
 
-    /** A DOM element out of what blocks pass: an element, jQuery, or either from inside the block. */
-    function wrapperOf(element) {
-        const node = element && element.jquery ? element[0] : element;
-        const wrapper = node && node.closest ? node.closest('.xblock') : null;
-        if (!wrapper) {
+    const plain = (target) => (target && target.jquery ? target[0] : target);
+
+    /** A block's element out of what blocks pass: that one or one inside it, plain or in jQuery. */
+    function elementOf(target) {
+        const node = plain(target);
+        const element = node && node.closest ? node.closest(EITHER) : null;
+        if (!element) {
             throw new Error('This element is not part of an XBlock');
         }
-        return wrapper;
+        return element;
     }
 
-    /** The blocks right below an element, with anything but another block between. */
-    function nestedIn(element) {
-        return Array.from(element.querySelectorAll('.xblock')).filter(function (inner) {
-            const outer = inner.parentElement.closest('.xblock');
+    /** The blocks or asides right below an element, with anything but another block between. */
+    function nestedIn(element, selector) {
+        return Array.from(element.querySelectorAll(selector)).filter(function (inner) {
+            const outer = inner.parentElement.closest(EITHER);
             return outer === element || outer === null || !element.contains(outer);
         });
     }
@@ -32,34 +40,52 @@
         return text && '?' + text;
     }
 
+    // --- what a block can ask of its runtime -----------------------------------------------------
+
+    let dismissSaving = () => undefined;
+
+    /** What the editor of a block tells of its work, for whoever sits before it. */
+    function tell(name, data) {
+        if (name === 'save' && data.state === 'start') {
+            dismissSaving = window.Fieldstone.notice(data.message || 'Saving …');
+            return;
+        }
+        if (name === 'error') {
+            window.Fieldstone.notice(data.title || 'A block reports an error:', data.message || data.msg);
+        } else if (name === 'save' && data.state === 'end') {
+            window.Fieldstone.notice('Saved.');
+        } else if (name === 'cancel') {
+            window.Fieldstone.notice('Cancelled:', 'nothing was saved');
+        } else {
+            return;
+        }
+        dismissSaving();
+    }
+
     class RuntimeV1 {
-        handlerUrl(element, handlerName, suffix, query) {
-            const wrapper = wrapperOf(element).closest('[data-handler-url]');
-            if (!wrapper) {
-                throw new Error('This block has no handlers');
+        handlerUrl(target, handlerName, suffix, query, thirdparty) {
+            const data = elementOf(target).dataset;
+            const prefix = thirdparty ? data.thirdpartyUrl : data.handlerUrl;
+            if (prefix === undefined) {
+                throw new Error('This block has no handlers' + (thirdparty ? ' for third parties' : ''));
             }
             // The suffix is one segment, as in Open edX: the server sees it whole, slashes and all.
-            return wrapper.dataset.handlerUrl + handlerName
-                + (suffix ? '/' + encodeURIComponent(suffix) : '')
-                + queryText(query);
+            return prefix + handlerName + (suffix ? '/' + encodeURIComponent(suffix) : '') + queryText(query);
         }
 
-        children(element) {
-            return nestedIn(wrapperOf(element)).map((child) => started.get(child)).filter(Boolean);
+        children(target) {
+            return nestedIn(elementOf(target), BLOCK).map((child) => started.get(child)).filter(Boolean);
         }
 
-        childMap(element, name) {
-            return this.children(element).find((child) => child.name === name);
+        childMap(target, name) {
+            return this.children(target).find((child) => child.name === name);
         }
 
-        /** Blocks tell of 'save', 'error' and the like; only an error concerns whoever looks on. */
         notify(name, data) {
             for (const callback of listeners.get(name) || []) {
                 callback(data);
             }
-            if (name === 'error' && data) {
-                window.Fieldstone.notice(data.title || 'A block reports an error:', data.message || data.msg);
-            }
+            tell(name, data || {});
         }
 
         listenTo(name, callback) {
@@ -67,24 +93,55 @@
         }
     }
 
+    const runtimes = { v1: RuntimeV1 };
     const runtime = new RuntimeV1();
+
+    // --- starting a block ------------------------------------------------------------------------
+
+    /** Called right behind the scripts of a block's fragment. Init functions are global names, and two
+        packages may take the same one, as both kinds of poll do: whichever script came last would
+        start the blocks of both. */
+    function keepInit(blockType, name) {
+        const key = blockType + ' ' + name;
+        if (typeof window[name] === 'function' && !kept.has(key)) {
+            kept.set(key, window[name]);
+        }
+    }
+
+    function initOf(element) {
+        const { init: name, blockType, runtimeVersion: version } = element.dataset;
+        if (!name) {
+            return null;
+        }
+        if (!runtimes['v' + version]) {
+            throw new Error('This page has no runtime of version ' + version);
+        }
+        const init = kept.get(blockType + ' ' + name) || window[name]; // some are defined late
+        if (typeof init !== 'function') {
+            throw new Error('No script on this page defines ' + name);
+        }
+        return init;
+    }
 
     function argumentsOf(element) {
         const script = Array.from(element.children)
             .find((child) => child.matches('script.xblock_json_init_args'));
-        return script ? [JSON.parse(script.textContent)] : [];
+        return script ? JSON.parse(script.textContent) : {};
+    }
+
+    /** The element of the block that an aside is beside, in jQuery as the XBlock SDK gives it. */
+    function blockBeside(element) {
+        return window.jQuery(element).siblings(BLOCK)
+            .filter((_, sibling) => sibling.dataset.usageId === element.dataset.blockId);
     }
 
     function construct(element) {
-        const name = element.dataset.init;
-        if (!name) {
+        const init = initOf(element);
+        if (!init) {
             return {};
         }
-        const init = window[name];
-        if (typeof init !== 'function') {
-            throw new Error('No script on this page defines ' + name);
-        }
-        const args = [runtime, element, ...argumentsOf(element)];
+        const beside = element.matches(ASIDE) ? [blockBeside(element)] : [];
+        const args = [runtime, element, ...beside, argumentsOf(element)];
         // An arrow function or a method cannot be called with `new`; it is a good init all the same.
         const block = init.prototype ? new init(...args) : init(...args);
         return block instanceof Object ? block : {};
@@ -92,17 +149,19 @@
 
     function showFailure(element, error) {
         console.error(error);
-        const type = element.dataset.blockType || 'block';
+        const kind = element.matches(ASIDE) ? 'aside' : 'block';
         element.replaceChildren(window.Fieldstone.errorCard(
-            'This block could not start',
-            'The browser script of the ' + type + ' block failed; the rest of the page works.',
+            'This ' + kind + ' could not start',
+            'The browser script of the ' + (element.dataset.blockType || 'unknown') + ' ' + kind
+                + ' failed; the rest of the page works.',
             (error && error.stack) || String(error),
             element.dataset.usageId,
         ));
     }
 
+    /** Start one block or aside, and before it all that is inside. */
     function initializeBlock(target) {
-        const element = target && target.jquery ? target[0] : target;
+        const element = plain(target);
         if (started.has(element)) {
             return started.get(element);
         }
@@ -128,19 +187,23 @@
         return block;
     }
 
-    /** Start every block below an element (its own block not included). */
+    const initializeXBlocks = (target) => nestedIn(plain(target), BLOCK).map(initializeBlock);
+    const initializeAsides = (target) => nestedIn(plain(target), ASIDE).map(initializeBlock);
+
+    /** Start every block and aside below an element (its own block not included). */
     function initializeBlocks(target) {
-        const element = target && target.jquery ? target[0] : target;
-        return nestedIn(element).map(initializeBlock);
+        return [...initializeXBlocks(target), ...initializeAsides(target)];
     }
 
     window.XBlock = {
-        Runtime: { v1: RuntimeV1 },
+        Runtime: runtimes,
+        keepInit,
         initializeBlock,
         initializeBlocks,
-        initializeXBlocks: initializeBlocks,
+        initializeXBlocks,
         initializeAside: initializeBlock,
-        initializeXBlockAsides: () => [],
+        initializeAsides,
+        initializeXBlockAsides: initializeAsides,
     };
 
     document.addEventListener('DOMContentLoaded', () => initializeBlocks(document.body));
