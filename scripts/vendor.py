@@ -74,6 +74,46 @@ PACKAGES: dict[str, list[File]] = {
             "d4db9ebe6f29f5168eac45ad713f055623ac5d0dcd5ba92da23d650ae012020d",
         ),
     ],
+    "jquery-ui@1.14.1": [
+        File(
+            "dist/jquery-ui.min.js",
+            "jquery-ui/jquery-ui.min.js",
+            "0254e2768f39b973e54b2c9a64db23257782b34ede4afdebe3793209573c0a12",
+        ),
+        File(
+            "LICENSE.txt",
+            "jquery-ui/LICENSE.txt",
+            "f649025cf65c8dcd8588b0937883ba7a52bdb6d35129464a36a1602eb00250f1",
+        ),
+    ],
+    "jquery.cookie@1.4.1": [
+        # Its licence, MIT, stands in its first lines: the package has no file of it.
+        File(
+            "jquery.cookie.js",
+            "jquery-cookie/jquery.cookie.js",
+            "b84161c9fbf7520cd14e7019f92120bd87a928a074156e91a992eba9fc9436e8",
+        ),
+    ],
+    "jquery.scrollto@2.1.3": [
+        File(
+            "jquery.scrollTo.min.js",
+            "jquery-scrollto/jquery.scrollTo.min.js",
+            "1c649986870e0841ef8aaeecddaf75ecbca331aa9707be42ee42d50ea94c7dd7",
+        ),
+        File(
+            "LICENSE",
+            "jquery-scrollto/LICENSE",
+            "eca3efa0971d74d41dc63b85186631ce55a69c9d373d62fe26ee360f685c7a85",
+        ),
+    ],
+    "mustache@4.2.0": [
+        File(
+            "mustache.min.js",
+            "mustache/mustache.min.js",
+            "d7fd0603512461e8edbd81686bead2ab82df3389b9cca235dd9d5b408848e02a",
+        ),
+        File("LICENSE", "mustache/LICENSE", "e60b280838180a70cbb4b934f825c8119cdcf8912259ff4c6da20b284231c832"),
+    ],
     "underscore@1.13.7": [
         File(
             "underscore-umd-min.js",

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from project.open_edx import *  # noqa: F403
+
 ROOT = Path(__file__).resolve().parents[2]
 VAR = Path(os.environ.get("FIELDSTONE_VAR", ROOT / "var"))
 VAR.mkdir(parents=True, exist_ok=True)
@@ -14,6 +16,16 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 ROOT_URLCONF = "project.urls"
 STATIC_URL = "/static/"
+MEDIA_URL = "/media/"  # what blocks unpack and learners upload
+MEDIA_ROOT = VAR / "media"
+STORAGES = {
+    # SCORM packages are unpacked whenever their course is read, to the same names.
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"allow_overwrite": True},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -26,6 +38,7 @@ INSTALLED_APPS = [
     "fieldstone.kvs",
     "fieldstone.store",
     "fieldstone.workbench",
+    "problem_builder",  # the table of its long answers
     "xblocks_contrib.problem.capa",  # the templates of its problems
 ]
 MIDDLEWARE = [

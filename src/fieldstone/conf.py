@@ -47,7 +47,7 @@ def course_folder() -> Path | None:
 
 
 def course_cache() -> Path | None:
-    """``COURSE_CACHE``: where what was read of courses is kept; ``None``: a folder of this user's under ``/tmp``."""
+    """``COURSE_CACHE``: where what was read of courses is kept; ``None``: a folder of this user's in ``/tmp``."""
     folder = _setting("COURSE_CACHE", None)
     return Path(folder) if folder else None
 
@@ -58,7 +58,7 @@ def asides() -> Sequence[str]:
 
 
 def max_upload_bytes() -> int:
-    """``MAX_UPLOAD_BYTES``: how long the body of a request to a handler may be, files included; 50 MiB by default."""
+    """``MAX_UPLOAD_BYTES``: how long a request to a handler may be, files included; 50 MiB by default."""
     return int(_setting("MAX_UPLOAD_BYTES", 50 * 1024 * 1024))
 
 
@@ -72,12 +72,12 @@ def block_aliases() -> dict[str, str]:
 
 
 def block_settings() -> Mapping[str, Any]:
-    """``BLOCK_SETTINGS``: a block's ``block_settings_key``, or its class's name, to what its service gives it."""
+    """``BLOCK_SETTINGS``: a ``block_settings_key``, or a class's name, to what the service gives such blocks."""
     return dict(_setting("BLOCK_SETTINGS", {}))
 
 
 def course_staff() -> bool:
-    """``COURSE_STAFF``: is who is staff to Django staff to blocks, on learners' pages too? ``False`` by default."""
+    """``COURSE_STAFF``: is Django's staff the blocks' staff on learners' pages too? ``False`` by default."""
     return bool(_setting("COURSE_STAFF", False))
 
 
@@ -87,7 +87,7 @@ def services() -> Mapping[str, str]:
 
 
 def xqueue() -> dict[str, Any] | None:
-    """``XQUEUE``: where the external grader is, in capitals (docs/reference/services.md); ``None``: there is none."""
+    """``XQUEUE``: where the external grader is, in capitals (docs/reference/services.md); ``None``: none."""
     configuration = _setting("XQUEUE", None)
     return dict(configuration) if configuration else None
 

@@ -7,7 +7,6 @@ import json
 import logging
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.test import RequestFactory
@@ -483,40 +482,7 @@ def test_the_html_of_a_view_has_its_addresses_rewritten(ada, tmp_path):
     assert '<img src="/xblock/asset/curve.svg"' in view(course, ada, "html", "h").content
 
 
-# Services
-
-
-def user_attributes(user):
-    page = runtime(current_course(), user)
-    block = page.get_block(example("problem", "q01-who-measured"))
-    current = page.service(block, "user").get_current_user()
-    return current, current.opt_attrs
-
-
-def test_the_user_service_says_who_is_looking():
-    user = get_user_model().objects.create_user("ada", email="ada@example.org", first_name="Ada", last_name="L")
-    known, attributes = user_attributes(user)
-    assert (known.is_current_user, known.emails, known.full_name) == (True, ["ada@example.org"], "Ada L")
-    assert attributes["edx-platform.user_id"] == user.pk
-    assert attributes["edx-platform.username"] == "ada"
-    assert attributes["edx-platform.is_authenticated"] is True
-    assert attributes["edx-platform.user_is_staff"] is False
-
-
-def test_the_anonymous_id_is_the_same_every_time_and_another_for_each_learner(ada, bob):
-    name = "edx-platform.anonymous_user_id"
-    mine = user_attributes(ada)[1][name]
-    assert mine == user_attributes(ada)[1][name]
-    assert mine != user_attributes(bob)[1][name]
-    assert mine != user_attributes(ada)[1]["edx-platform.deprecated_anonymous_user_id"]
-    assert len(mine) == 32
-
-
-def test_nobody_is_nobody_to_the_user_service():
-    known, attributes = user_attributes(AnonymousUser())
-    assert not known.full_name
-    assert attributes["edx-platform.is_authenticated"] is False
-    assert attributes["edx-platform.user_id"] is None
+# Events
 
 
 def test_events_are_logged_without_what_the_learner_wrote(ada, caplog):

@@ -1,4 +1,4 @@
-"""``manage.py fieldstone_block``, asked about blocks that are really installed, in packages that are really broken."""
+"""``manage.py fieldstone_block``, asked about packages that are really installed and really broken."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.core.management import call_command
 
 from fieldstone.workbench.management.commands.fieldstone_block import Command
 
+PAGE = Path(__file__).parents[2] / "docs" / "blocks.md"
 Package = Callable[..., None]
 BLOCK = "from xblock.core import XBlock\nclass Shelf(XBlock):\n    pass\n"
 
@@ -128,7 +129,8 @@ def test_the_list_has_what_loads_and_what_does_not(package):
 
 
 def test_a_missing_module_is_answered_with_the_package_as_it_is_required(package):
-    package("shelf-xblock", "import no_such_helper.parts\n", requires=("no-such-helper[extra]>=2", "no-such-test;"))
+    requires = ("no-such-helper[extra]>=2", 'no-such-test; extra == "test"')
+    package("shelf-xblock", "import no_such_helper.parts\n", requires=requires)
     text = refusal()
     assert "fieldstone_shelf.py, line 1: import no_such_helper.parts\n" in text
     assert "ModuleNotFoundError: No module named 'no_such_helper'" in text
@@ -138,7 +140,9 @@ def test_a_missing_module_is_answered_with_the_package_as_it_is_required(package
 
 def test_a_module_whose_package_has_another_name_is_answered_with_that(package):
     package("shelf-xblock", "import workbench.runtime\n")
-    assert 'The module workbench is missing: pip install "xblock-sdk".' in refusal()
+    text = refusal()
+    assert 'The module workbench is missing: pip install "xblock-sdk".' in text
+    assert f"```text\n{text}```" in PAGE.read_text(), "the page's example"
 
 
 def test_a_module_of_the_platform_cannot_be_installed(package):

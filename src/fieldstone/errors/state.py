@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 
@@ -49,7 +50,7 @@ class InvalidTokenError(FieldstoneError, ValueError):
 class ConflictError(FieldstoneError):
     """A save expected an older revision than the stored one. Nothing has been written: read again and decide."""
 
-    def __init__(self, place: object, expected: int, current: int, field_name: str | None = None) -> None:
+    def __init__(self, place: Any, expected: int, current: int, field_name: str | None = None) -> None:
         what = f"{place}" if field_name is None else f"{field_name!r} of {place}"
         super().__init__(
             f"{what} is at revision {current}, and revision {expected} was expected: somebody has saved "

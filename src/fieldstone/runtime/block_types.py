@@ -8,6 +8,8 @@ from xblock.core import XBlock
 from xblock.plugin import PluginMissingError
 
 from fieldstone import conf
+from fieldstone.runtime.optional_apps import hide_apps_that_are_off
+from fieldstone.runtime.pools import POOLS
 from fieldstone.runtime.structure import STRUCTURE, BlockUnavailableError
 
 EXTRACTED = {
@@ -16,13 +18,18 @@ EXTRACTED = {
     for tag in ("annotatable", "discussion", "html", "lti", "poll_question", "problem", "video", "word_cloud")
 }
 
+OWN: dict[str, type[XBlock]] = {**STRUCTURE, **POOLS}
+"""The blocks of this package."""
+
 
 @cache
 def block_class(block_type: str) -> type[XBlock]:
     """The class for a block type. Raises ``BlockUnavailableError`` saying what to do."""
-    if block_type in STRUCTURE:
-        return STRUCTURE[block_type]
-    aliases = {**EXTRACTED, **conf.block_aliases()}
+    of_the_site = conf.block_aliases()
+    if block_type not in of_the_site and block_type in OWN:
+        return OWN[block_type]
+    hide_apps_that_are_off()
+    aliases = {**EXTRACTED, **of_the_site}
     for entry_point in (aliases.get(block_type, block_type), block_type):
         try:
             cls: type[XBlock] = XBlock.load_class(entry_point)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opaque_keys.edx.keys import CourseKey, UsageKey
+from opaque_keys.edx.locator import LibraryLocator
 from xblock.core import XBlock
 from xblock.field_data import FieldData
 
@@ -42,13 +43,20 @@ class CourseBlock:
 
 @dataclass(repr=False)
 class Course:
-    """A course of blocks."""
+    """A course of blocks, or a library of them."""
 
-    key: CourseKey
+    key: CourseKey  # of a library too: XBlock's keys take libraries for a kind of course
     folder: Path
     root: CourseBlock
     blocks: dict[str, CourseBlock]  # by the text of the usage key: a key in a URL need not be parsed
-    problems: list[str]  # what could not be loaded: file, line and why
+    problems: list[str]  # what could not be loaded, and what puts state at risk: file, line and why
+    policy: dict[str, Any] = field(default_factory=dict)  # policy.json: settings by type/url_name
+    grading_policy: dict[str, Any] = field(default_factory=dict)  # grading_policy.json: GRADER, GRADE_CUTOFFS
+    keeps_files: bool = False  # whether a block, as it read its OLX, put files into Django's default storage
+
+    @property
+    def is_library(self) -> bool:
+        return isinstance(self.key, LibraryLocator)
 
     def __repr__(self) -> str:
         return f"Course({self.key}, {len(self.blocks)} blocks)"

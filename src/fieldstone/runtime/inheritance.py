@@ -5,11 +5,12 @@ Open edX mixes these fields into every block, and its published blocks count on 
 
 from __future__ import annotations
 
-from xblock.core import XBlockMixin
 from xblock.fields import Boolean, Date, Integer, Scope, String, Timedelta
 
+from fieldstone.runtime.platform_names import PlatformNames
 
-class InheritedSettings(XBlockMixin):  # type: ignore[misc]  # xblock publishes no types
+
+class InheritedSettings(PlatformNames):
     """Mixed into every block; ``AuthoredFieldData`` finds what a block does not set itself."""
 
     graded = Boolean(scope=Scope.settings, default=False, help="Whether the block counts towards the grade.")

@@ -6,26 +6,30 @@ A block is defined where it stands, or in a file of its own that ``<problem url_
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
+from django.core.files.storage import default_storage
 from fs.osfs import OSFS
 from lxml import etree
 from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import UsageKey
-from opaque_keys.edx.locator import CourseLocator
 from xblock.core import XBlock
-from xblock.fields import ScopeIds
+from xblock.fields import Scope, ScopeIds
 from xblock.runtime import Runtime
 
 from fieldstone.errors import CourseError, InvalidPlaceError
 from fieldstone.runtime.block_types import block_class
 from fieldstone.runtime.course import AuthoredFieldData, Course, CourseBlock
+from fieldstone.runtime.derived_ids import DerivedIds
 from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import INHERITED, InheritedSettings
-from fieldstone.runtime.structure import STRUCTURE, BlockUnavailableError
+from fieldstone.runtime.olx_files import CourseFiles
+from fieldstone.runtime.structure import BlockUnavailableError
 from fieldstone.store.places import key_text
 
 log = logging.getLogger(__name__)
@@ -33,50 +37,62 @@ log = logging.getLogger(__name__)
 NOT_BLOCKS = frozenset({"wiki", "textbook", "pdf_textbook", "html_textbook"})
 """Children of <course> that are no blocks."""
 
+OF_THE_BLOCK = (Scope.user_state, Scope.user_state_summary)
+"""Scopes of what is stored under a block's id."""
 
-def read_course(folder: Path) -> Course:
-    """The course in a folder. Raises ``CourseError`` naming file and line when it cannot be read.
 
-    A block whose package is missing, or that cannot read its own XML, does not stop the others: it becomes an
-    unavailable block, and the course's ``problems`` say where it is and why.
+def read_course(folder: Path, shown: Path | None = None) -> Course:
+    """The course, or the library, in a folder, or in the only folder in that one.
+
+    Raises ``CourseError`` naming file and line when its root or its policies cannot be read. What is wrong below
+    does not stop the rest: a file that is missing or broken, a block whose package is missing, or that cannot read
+    its own XML, becomes an unavailable block, and the course's ``problems`` say where it is and why.
+
+    ``shown``: what errors and problems call the folder, when people know it by another name.
     """
-    return _Reader(folder).read()
+    return _Reader(CourseFiles(folder, shown)).read()
 
 
 class _Reader:
     """Reads one course. The blocks' own ``parse_xml`` do the part that is theirs."""
 
-    def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise CourseError(folder, "there is no such folder; name one that holds a course.xml")
-        self.folder = folder
-        self.node = _parse(folder / "course.xml")
-        org, course, run = (self.node.get(name, "") for name in ("org", "course", "url_name"))
-        if self.node.tag != "course" or not (org and course and run):
-            raise _error(self.node, 'the root must be <course org="..." course="..." url_name="...">')
-        try:
-            self.key = CourseLocator(org, course, run)
-        except InvalidKeyError as error:
-            raise _error(self.node, f"org, course and url_name make no course key ({error})") from error
-        self.policy = _read_policy(folder / "policies" / run / "policy.json")
+    def __init__(self, files: CourseFiles) -> None:
+        self.files = files
+        self.node, self.key = files.root()
+        self.run = self.node.get("url_name") or "library"
+        self.policy = files.policy(self.run)
+        self.grading_policy = files.grading_policy(self.run)
         self.blocks: dict[str, CourseBlock] = {}
         self.problems: list[str] = []
+        self.keeps_files = False
+        self.derived_ids = DerivedIds()
+        self.nameless: set[str] = set()
         self.runtime = ParseRuntime(self)
 
     def read(self) -> Course:
         self.add(self.node, None)
         root = next(iter(self.blocks.values()))
-        return Course(self.key, self.folder, root, self.blocks, self.problems)
+        return Course(
+            self.key,
+            self.files.folder,
+            root,
+            self.blocks,
+            self.problems,
+            self.policy,
+            self.grading_policy,
+            self.keeps_files,
+        )
 
     def add(self, node: etree._Element, parent: CourseBlock | None) -> CourseBlock | None:
         """Read the block at a node, and through its ``parse_xml`` those below it. ``None``: there already."""
-        definition = self.definition_of(node)
-        block_id = node.get("url_name") or self.derived_id(node, parent)
-        usage_key = self.usage_key(node, block_id)
+        definition, broken = self.definition_of(node)
+        usage_key = self.usage_key(node, parent)
         if usage_key is None:
             return None
         if str(usage_key) in self.blocks:
-            self.problem(node, f"<{node.tag}> {block_id!r} is in the course already; this one is left out")
+            self.problem(
+                node, f"<{node.tag}> {usage_key.block_id!r} is in the course already; this one is left out"
+            )
             return None
         settings = {str(name): value for name, value in definition.attrib.items()}
         settings |= self.policy_of(usage_key)
@@ -86,17 +102,34 @@ class _Reader:
         block.inheritable = {name: _setting(value) for name, value in settings.items() if name in INHERITED}
         if parent is not None:
             parent.children.append(block)
-        self.load(definition, block)
+        if broken is None:
+            self.load(definition, block)
+        else:
+            block.unavailable = self.files.within(broken)
+            self.problems.append(str(broken))
         return block
 
-    def usage_key(self, node: etree._Element, block_id: str) -> UsageKey | None:
-        """The key of a block; ``None``, and a problem noted, when it could not be one that the store keeps."""
+    def definition_of(self, node: etree._Element) -> tuple[etree._Element, CourseError | None]:
+        """Where the block is defined, or its node and what is wrong with the file. The root's has to be right."""
         try:
-            key: UsageKey = self.key.make_usage_key(node.tag, block_id)  # type: ignore[no-untyped-call]
+            return self.files.definition_of(node), None
+        except CourseError as error:
+            if node is self.node:
+                raise
+            return node, error
+
+    def usage_key(self, node: etree._Element, parent: CourseBlock | None) -> UsageKey | None:
+        """The key of a block; ``None``, and a problem noted, when it could not be one that the store keeps."""
+        block_id = node.get("url_name") if parent else self.run
+        named = block_id or self.derived_id(node, parent)
+        try:
+            key: UsageKey = self.key.make_usage_key(node.tag, named)
             key_text(key)
         except (InvalidKeyError, InvalidPlaceError) as error:
-            self.problem(node, f"url_name {block_id!r} makes no usage key ({error}); this block is left out")
+            self.problem(node, f"url_name {named!r} makes no usage key ({error}); this block is left out")
             return None
+        if not block_id:
+            self.nameless.add(str(key))
         return key
 
     def load(self, definition: etree._Element, block: CourseBlock) -> None:
@@ -111,15 +144,14 @@ class _Reader:
                     del definition.attrib[name]
             else:
                 definition.set("url_name", key.block_id)
-            xblock = cls.parse_xml(definition, self.runtime, ScopeIds(None, block.block_type, key, key))
+                self.keeps_files = self.keeps_files or _keeps_files(cls)
+            xblock = _parsed(cls, definition, self.runtime, ScopeIds(None, block.block_type, key, key))
             if plain:  # the readers of Open edX's own blocks ask for the policy themselves
                 for name, value in self.policy_of(key).items():
                     if name in cls.fields:
                         setattr(xblock, name, cls.fields[name].from_json(value))
             xblock.parent = block.parent.usage_key if block.parent else None
             xblock.save()
-        except CourseError:
-            raise
         except Exception as error:  # whatever a published block raises: the others go on
             reason = str(error)
             if not isinstance(error, BlockUnavailableError):
@@ -128,35 +160,27 @@ class _Reader:
             block.unavailable = reason
             self.problem(definition, reason)
 
-    def definition_of(self, node: etree._Element) -> etree._Element:
-        """The node itself, or the root of the file that it points to."""
-        name = node.get("url_name")
-        if not name or len(node) or (node.text or "").strip():
-            return node
-        # Open edX writes a colon in a name as a slash in the path.
-        path = self.folder / node.tag / f"{name.replace(':', '/')}.xml"
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise _error(node, f"url_name {name!r} points outside the course's folder")
-        if not path.is_file():
-            if node.tag in STRUCTURE or (set(node.attrib) == {"url_name"} and (self.folder / node.tag).is_dir()):
-                raise _error(node, f"<{node.tag} url_name={name!r}> points to {path}, which is missing")
-            return node  # a block that stands here and whose fields all have their defaults
-        root = _parse(path)
-        if root.tag != node.tag:
-            raise _error(root, f"<{node.tag}> is expected here, not <{root.tag}>")
-        return root
-
     def policy_of(self, usage_key: UsageKey) -> dict[str, Any]:
         """The settings that policy.json has for a block; they go before those of its XML."""
         return self.policy.get(f"{usage_key.block_type}/{usage_key.block_id}", {})
 
     def derived_id(self, node: etree._Element, parent: CourseBlock | None) -> str:
-        """An id for a block without url_name, the same at every reading: state is kept under it."""
-        above = parent.usage_key.block_id if parent else ""
-        return f"{above}-{node.tag}-{len(parent.children) if parent else 0}"
+        """An id for a block without url_name; a problem noted where learners' state hangs on it."""
+        named = parent
+        while named is not None and str(named.usage_key) in self.nameless:
+            named = named.parent
+        try:
+            cls = block_class(node.tag)
+        except BlockUnavailableError:
+            cls = XBlock
+        above = str(named.usage_key) if named else ""
+        block_id, twin = self.derived_ids.next_for(node, above, has_children=cls.has_children)
+        if any(field.scope in OF_THE_BLOCK for field in cls.fields.values()):
+            self.problem(node, _warning(node.tag, block_id, twin))
+        return block_id
 
     def problem(self, node: etree._Element, reason: str) -> None:
-        self.problems.append(str(_error(node, reason)))
+        self.problems.append(str(self.files.error(node, reason)))
 
 
 class ParseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
@@ -169,7 +193,7 @@ class ParseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
         )
         self._reader = reader
         # Blocks open further files through this, as html does its .html; it cannot leave the folder.
-        self.resources_fs = OSFS(str(reader.folder))
+        self.resources_fs = OSFS(str(reader.files.folder))
 
     def add_node_as_child(self, block: XBlock, node: etree._Element) -> None:
         """Called by a container's ``parse_xml`` for each child."""
@@ -200,33 +224,24 @@ class ParseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
         raise NotImplementedError("a block publishes nothing while its course is being read")
 
 
-def _parse(path: Path) -> etree._Element:
-    # No entities, no network: a course is somebody's upload.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
-    try:
-        return etree.parse(str(path), parser).getroot()
-    except etree.XMLSyntaxError as error:
-        raise CourseError(path, error.msg or "broken XML", error.lineno) from error
-    except OSError as error:
-        raise CourseError(path, "the file is missing or cannot be read") from error
+def _warning(tag: str, block_id: str, twin: int) -> str:
+    reason = f"<{tag}> has no url_name, so what learners do in it is kept under an id made of its content"
+    if twin > 1:
+        reason += f", and it is number {twin} of the same content, which only their order tells apart"
+    return f'{reason}: a change loses it. Give it one: url_name="{block_id}" keeps what is there.'
 
 
-def _error(node: etree._Element, reason: str) -> CourseError:
-    line: Any = node.sourceline
-    return CourseError(Path(node.getroottree().docinfo.URL or ""), reason, line)
+def _parsed(cls: type[XBlock], definition: etree._Element, runtime: ParseRuntime, scope_ids: ScopeIds) -> XBlock:
+    """What the class reads in its definition; older classes want the id generator too, as XBlock once gave it."""
+    parameters = inspect.signature(cls.parse_xml).parameters
+    more = [runtime.id_generator] if len(parameters) > len(inspect.signature(XBlock.parse_xml).parameters) else []
+    return cls.parse_xml(definition, runtime, scope_ids, *more)
 
 
-def _read_policy(path: Path) -> dict[str, dict[str, Any]]:
-    """``policies/<run>/policy.json``: settings by ``type/url_name``."""
-    if not path.is_file():
-        return {}
-    try:
-        policy = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CourseError(path, f"not JSON ({error})", getattr(error, "lineno", None)) from error
-    if not isinstance(policy, dict) or not all(isinstance(settings, dict) for settings in policy.values()):
-        raise CourseError(path, "an object of objects is expected: settings by type/url_name")
-    return policy
+def _keeps_files(cls: type[XBlock]) -> bool:
+    """May the class, as it reads its XML, put files into Django's default storage? It then has that at hand."""
+    module = sys.modules[cls.parse_xml.__func__.__module__]
+    return any(value is default_storage for value in vars(module).values())
 
 
 def _setting(text: Any) -> Any:

@@ -22,6 +22,7 @@ from fieldstone.runtime.course import AuthoredFieldData, Course
 from fieldstone.runtime.events import Event
 from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import InheritedSettings
+from fieldstone.runtime.platform_names import CourseOfRuntime
 from fieldstone.runtime.sandbox import told_in_card
 from fieldstone.runtime.services import BlockServices, anonymous_id, is_higher, published, services_for
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
@@ -89,6 +90,7 @@ class CourseRuntime(BlockServices):
         self.user = viewer.user
         self.urls = urls
         self.resources_fs = OSFS(str(course.folder))
+        self.modulestore = CourseOfRuntime(course)
         self.is_author = self.user_is_staff = viewer.is_author
         self.aside_types = conf.asides()
         self.field_data_cache = viewer.fields(course.key, [*self.aside_types, COMPLETION], origin)
@@ -147,7 +149,7 @@ class CourseRuntime(BlockServices):
         return block
 
     def get_aside(self, aside_usage_id: Any) -> XBlockAside:
-        """An aside of a block of the course. Raises ``NoSuchBlockError``, or ``NoSuchUsage`` for an unused type."""
+        """An aside of a block of the course. Raises ``NoSuchBlockError``, ``NoSuchUsage`` for another type."""
         self.course.block(aside_usage_id.usage_key)
         if aside_usage_id.aside_type not in self.aside_types:
             raise NoSuchUsage(f"Asides of type {aside_usage_id.aside_type!r} are not in use here.")

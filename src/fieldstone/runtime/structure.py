@@ -21,12 +21,45 @@ class StructureBlock(XBlock):  # type: ignore[misc]  # xblock publishes no types
 
     def student_view(self, context: dict[str, Any] | None = None) -> Fragment:
         """The children, one below the other."""
+        return self.one_below_the_other(self.get_children(), "student_view", context)
+
+    def author_view(self, context: dict[str, Any] | None = None) -> Fragment:
+        """All children, also where each learner is shown some."""
+        return self.one_below_the_other(self.get_children(), "author_view", context)
+
+    def one_below_the_other(
+        self, blocks: list[XBlock], view_name: str, context: dict[str, Any] | None
+    ) -> Fragment:
         fragment = Fragment()
-        for child in self.get_children():
-            rendered = self.runtime.render_child(child, context=context)
+        for block in blocks:
+            view = view_name if hasattr(block, view_name) else "student_view"
+            rendered = self.runtime.render_child(block, view, context)
             fragment.add_content(rendered.content)
             fragment.add_fragment_resources(rendered)
         return fragment
+
+
+class PlatformContainer(StructureBlock):
+    """A container whose choice of children is a part of Open edX's platform that is not here.
+
+    To show all would show learners what they should not see, so they see a card; authors see all.
+    """
+
+    missing = ""
+
+    def student_view(self, context: dict[str, Any] | None = None) -> Fragment:
+        raise BlockUnavailableError(
+            f"<{self.scope_ids.block_type}> shows each learner some of its blocks, {self.missing}. "
+            "That is not to be had here, so none is shown."
+        )
+
+
+class SplitTest(PlatformContainer):
+    missing = "by the group of an experiment that the learner is in"
+
+
+class Conditional(PlatformContainer):
+    missing = "by what the learner has done in other blocks"
 
 
 class UnavailableBlock(XBlock):  # type: ignore[misc]  # xblock publishes no types
@@ -42,7 +75,11 @@ class UnavailableBlock(XBlock):  # type: ignore[misc]  # xblock publishes no typ
         raise BlockUnavailableError(self.reason)
 
 
-STRUCTURE: dict[str, type[StructureBlock]] = dict.fromkeys(
-    ("course", "chapter", "sequential", "vertical"), StructureBlock
-)
+PLAIN = ("course", "library", "chapter", "sequential", "problemset", "videosequence", "vertical", "wrapper")
+
+STRUCTURE: dict[str, type[StructureBlock]] = {
+    **dict.fromkeys(PLAIN, StructureBlock),
+    "split_test": SplitTest,
+    "conditional": Conditional,
+}
 """Block type to class. Plain containers: what Open edX's own add to these belongs to its platform."""

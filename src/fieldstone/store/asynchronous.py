@@ -25,7 +25,7 @@ from asgiref.sync import sync_to_async
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
 from fieldstone.kvs.fencing import Fence, Fenced
-from fieldstone.store.places import Expected, Place, Preferences, UserInfo
+from fieldstone.store.places import ExpectedRevisions, Place, Preferences, UserInfo
 from fieldstone.store.reading import Wanted
 from fieldstone.store.scan import Scanned
 from fieldstone.store.scan_fields import ScannedFields, ScannedSummary
@@ -60,7 +60,7 @@ class AsyncCalls:
         changes: Mapping[Place, Mapping[str, Any]],
         *,
         grades: Mapping[UsageKey, Grade] | None = None,
-        expected: Mapping[Place, Expected] | None = None,
+        expected: ExpectedRevisions | None = None,
         token: UUID | None = None,
         fence: Fence | Fenced | None = None,
         origin: str = "",

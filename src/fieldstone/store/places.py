@@ -37,6 +37,8 @@ Place: TypeAlias = UsageKey | Summary | Preferences | UserInfo
 Expected: TypeAlias = int | Mapping[str, int]
 """The revision that was read of a place, or in the scopes with a row per field that of each field; 0 for none."""
 
+ExpectedRevisions: TypeAlias = Mapping[UsageKey, int] | Mapping[Place, Expected]
+
 
 def key_text(usage_key: UsageKey) -> str:
     """The text that a usage key is stored under. Three times cheaper than the key's own hash.

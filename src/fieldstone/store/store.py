@@ -16,7 +16,7 @@ from fieldstone.store.asynchronous import AsyncCalls
 from fieldstone.store.engines.base import Write
 from fieldstone.store.history import History, changes_between
 from fieldstone.store.outbox import move_after_commit
-from fieldstone.store.places import Expected, Place, Preferences, Summary, UserInfo
+from fieldstone.store.places import Expected, ExpectedRevisions, Place, Preferences, Summary, UserInfo
 from fieldstone.store.plan import Plan
 from fieldstone.store.reading import Reader, Wanted
 from fieldstone.store.routing import alias_for_reading, home_for_history, home_for_writing
@@ -73,7 +73,7 @@ class Store(AsyncCalls):
         changes: Mapping[Place, Mapping[str, Any]],
         *,
         grades: Mapping[UsageKey, Grade] | None = None,
-        expected: Mapping[Place, Expected] | None = None,
+        expected: ExpectedRevisions | None = None,
         token: UUID | None = None,
         fence: Fence | Fenced | None = None,
         origin: str = "",
@@ -117,7 +117,7 @@ class Store(AsyncCalls):
         learner: Any,
         plan: Plan,
         *,
-        expected: Mapping[Place, Expected] | None = None,
+        expected: ExpectedRevisions | None = None,
         token: UUID | None = None,
         fence: Fence | Fenced | None = None,
         origin: str = "",
@@ -257,7 +257,7 @@ class Store(AsyncCalls):
         )
 
 
-def _check_expected(expected: Mapping[Place, Expected], plan: Plan) -> None:
+def _check_expected(expected: ExpectedRevisions, plan: Plan) -> None:
     for place, wanted in expected.items():
         saved = plan.fields_of(place)
         names = {} if isinstance(wanted, int) else wanted

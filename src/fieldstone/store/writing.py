@@ -16,7 +16,7 @@ from fieldstone.kvs.fencing import Fence, check_fence
 from fieldstone.store.engines import engine_of
 from fieldstone.store.engines.base import Write
 from fieldstone.store.history import History
-from fieldstone.store.places import Expected, Place, Preferences, Summary, key_text
+from fieldstone.store.places import ExpectedRevisions, Place, Preferences, Summary, key_text
 from fieldstone.store.plan import Encoded, Plan
 from fieldstone.store.reading import Reader, Wanted
 from fieldstone.store.routing import Home
@@ -33,7 +33,7 @@ class RepeatedError(Exception):
 
 
 def written(
-    plan: Plan, write: Write, expected: Mapping[Place, Expected], home: Home, fence: Fence | None = None
+    plan: Plan, write: Write, expected: ExpectedRevisions, home: Home, fence: Fence | None = None
 ) -> Receipt:
     """Write it all, or raise; ``RepeatedError`` for a save that was there already."""
     connection = connections[home.states]
@@ -140,7 +140,7 @@ def _check_token(write: Write, plan: Plan, states: States, home: Home, ids: Ids)
         raise RepeatedError
 
 
-def _check_revisions(expected: Mapping[Place, Expected], states: States, fields: Revisions) -> None:
+def _check_revisions(expected: ExpectedRevisions, states: States, fields: Revisions) -> None:
     # The rows are locked by now, and what was there before is one less than what is there.
     for place, wanted in expected.items():
         if isinstance(wanted, int):

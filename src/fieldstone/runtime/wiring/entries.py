@@ -154,4 +154,5 @@ def usage_key_of(text: str) -> UsageKey:
     usage_key: UsageKey = UsageKey.from_string(key)
     if not run:
         return usage_key
-    return usage_key.replace(course_key=usage_key.course_key.replace(run=run))
+    whole: UsageKey = usage_key.replace(course_key=usage_key.course_key.replace(run=run))  # type: ignore[no-untyped-call]
+    return whole
