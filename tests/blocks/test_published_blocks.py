@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -19,6 +20,7 @@ from tests.browser.visitor import Visitor
 pytestmark = pytest.mark.browser
 SPEAKS_FOR_MANY = "xmodule_handler"
 """A handler whose suffix says what is asked of it."""
+SECONDS = 10
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -72,11 +74,19 @@ def answered(name: str, blocks: Workbench, visitor: Visitor, new_name: Callable[
     exercise.assert_untouched(card)
     exercise.answer(visitor, card)
     exercise.assert_answered(card)
+    wait_until(lambda: called >= exercise.handlers, visitor)
     visitor.page.wait_for_load_state("networkidle")
     assert called == exercise.handlers
     assert stored_fields(blocks, ada) == exercise.stored
     answered_since_start.add(name)
     return ada
+
+
+def wait_until(is_true: Callable[[], bool], visitor: Visitor) -> None:
+    """Some blocks call when a frame has loaded, or has failed to, in its own time."""
+    give_up = monotonic() + SECONDS
+    while not is_true() and monotonic() < give_up:
+        visitor.page.wait_for_timeout(20)  # the browser's events are only seen while one waits for it
 
 
 def handlers_called_by(visitor: Visitor) -> set[str]:

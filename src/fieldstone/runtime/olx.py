@@ -20,7 +20,6 @@ from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import UsageKey
 from xblock.core import XBlock
 from xblock.fields import Scope, ScopeIds
-from xblock.runtime import Runtime
 
 from fieldstone.errors import CourseError, InvalidPlaceError
 from fieldstone.runtime.block_types import block_class
@@ -29,6 +28,7 @@ from fieldstone.runtime.derived_ids import DerivedIds
 from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import INHERITED, InheritedSettings
 from fieldstone.runtime.olx_files import CourseFiles
+from fieldstone.runtime.ready_classes import ReadyClasses
 from fieldstone.runtime.structure import BlockUnavailableError
 from fieldstone.store.places import key_text
 
@@ -183,7 +183,7 @@ class _Reader:
         self.problems.append(str(self.files.error(node, reason)))
 
 
-class ParseRuntime(Runtime):  # type: ignore[misc]  # xblock publishes no types
+class ParseRuntime(ReadyClasses):
     """The runtime that blocks see while they read their XML."""
 
     def __init__(self, reader: _Reader) -> None:

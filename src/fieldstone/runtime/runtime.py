@@ -11,7 +11,7 @@ from fs.osfs import OSFS
 from opaque_keys.edx.keys import UsageKey
 from web_fragments.fragment import Fragment
 from xblock.core import XBlock, XBlockAside
-from xblock.exceptions import NoSuchUsage
+from xblock.exceptions import NoSuchUsage, NoSuchViewError
 from xblock.field_data import SplitFieldData
 from xblock.fields import Scope, ScopeIds
 from xblock.runtime import KeyValueStore, KvsFieldData
@@ -23,6 +23,7 @@ from fieldstone.runtime.events import Event
 from fieldstone.runtime.ids import CourseIds
 from fieldstone.runtime.inheritance import InheritedSettings
 from fieldstone.runtime.platform_names import CourseOfRuntime
+from fieldstone.runtime.ready_classes import ReadyClasses
 from fieldstone.runtime.sandbox import told_in_card
 from fieldstone.runtime.services import BlockServices, anonymous_id, is_higher, published, services_for
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
@@ -33,6 +34,9 @@ from fieldstone.xblock.key_value_store import DjangoKeyValueStore
 from fieldstone.xblock.scopes import LEARNER_SCOPES
 
 log = logging.getLogger(__name__)
+
+VIEWS = ("student_view", "author_view", "studio_view")
+"""The views that Open edX shows blocks in: to learners, in the outline of Studio, and to edit them."""
 
 AUTHORED_SCOPES = (Scope.content, Scope.settings, Scope.parent, Scope.children)
 
@@ -45,7 +49,8 @@ class Urls(Protocol):
     ) -> str:
         """A handler of a block or aside; no query string is added to the one given.
 
-        ``thirdparty``: for callers without session or token. ``is_preview``: it runs in the author's preview.
+        ``thirdparty``: for callers from elsewhere, with scheme and host, without session or token.
+        ``is_preview``: it runs in the author's preview.
         """
 
     def resource(self, block_type: str, uri: str) -> str:
@@ -69,7 +74,7 @@ class LearnerView:
         return self.runtime  # type: ignore[attr-defined]  # every block has one
 
 
-class CourseRuntime(BlockServices):
+class CourseRuntime(ReadyClasses, BlockServices):
     """Blocks of a course with a viewer's fields; ``get_block``, ``render`` and ``handle`` are XBlock's own.
 
     It has no ``course_id``: blocks that find one take the runtime for Open edX and import the platform.
@@ -142,6 +147,10 @@ class CourseRuntime(BlockServices):
 
     # Blocks
 
+    def load_block_type(self, block_type: str) -> type[XBlock]:
+        """The class that serves a tag. Raises ``BlockUnavailableError`` saying what to do."""
+        return block_class(block_type)
+
     def get_block(self, usage_id: UsageKey, for_parent: XBlock | None = None) -> XBlock:
         """The block, with the learner's fields at hand. Raises ``NoSuchBlockError``."""
         block = self._construct(usage_id, for_parent)
@@ -184,13 +193,16 @@ class CourseRuntime(BlockServices):
         known = self.course.block(usage_id)
         # The course's own key object: fields are looked up by its identity, and all parts of a page share it.
         scope_ids = ScopeIds(self.user_id, known.block_type, known.usage_key, known.usage_key)
-        try:
-            cls = block_class(known.block_type)
-        except BlockUnavailableError as error:
-            cls = UnavailableBlock.because(str(error))
-        if known.unavailable:
-            cls = UnavailableBlock.because(known.unavailable)
-        return self.construct_xblock_from_class(cls, scope_ids, for_parent=for_parent)
+        cls, reason = UnavailableBlock, known.unavailable
+        if not reason:
+            try:
+                cls = block_class(known.block_type)
+            except BlockUnavailableError as error:
+                reason = str(error)
+        block = self.construct_xblock_from_class(cls, scope_ids, for_parent=for_parent)
+        if reason:
+            block.reason = reason
+        return block
 
     def applicable_aside_types(self, block: XBlock) -> list[str]:
         """The types of asides that the site has beside its blocks (``ASIDES``)."""
@@ -260,7 +272,8 @@ class CourseRuntime(BlockServices):
     def render(self, block: XBlock, view_name: str, context: dict[str, Any] | None = None) -> Fragment:
         """The block's view; a card that says what failed when it raises, and the page lives.
 
-        A block without an ``author_view`` is shown to its author as to learners, as in Studio.
+        A block without an ``author_view`` is shown to its author as to learners, as in Studio. Raises
+        ``NoSuchViewError`` for a view that the host has no page for: parents ask children for those, and go on.
         """
         if view_name == "author_view" and not (hasattr(block, view_name) or hasattr(block, "fallback_view")):
             view_name = "student_view"
@@ -268,6 +281,8 @@ class CourseRuntime(BlockServices):
             with told_in_card():
                 fragment = super().render(block, view_name, context)
         except Exception as error:
+            if isinstance(error, NoSuchViewError) and view_name not in VIEWS:
+                raise
             return self._failure(block, view_name, error)
         rewritten = Fragment(self._replace_urls(fragment.content))
         rewritten.add_fragment_resources(fragment)

@@ -65,11 +65,7 @@ class Conditional(PlatformContainer):
 class UnavailableBlock(XBlock):  # type: ignore[misc]  # xblock publishes no types
     """Stands where a block could not be loaded; its view raises, so the runtime shows why in its place."""
 
-    reason = ""
-
-    @classmethod
-    def because(cls, reason: str) -> type[UnavailableBlock]:
-        return type("UnavailableBlock", (cls,), {"reason": reason})
+    reason = ""  # the runtime sets it
 
     def student_view(self, context: dict[str, Any] | None = None) -> Fragment:
         raise BlockUnavailableError(self.reason)

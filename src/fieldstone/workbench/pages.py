@@ -20,7 +20,7 @@ from xblock.core import XBlock
 from fieldstone.errors import ConflictError
 from fieldstone.runtime.course import Course, CourseBlock
 from fieldstone.runtime.resources import without_remote_imports
-from fieldstone.runtime.runtime import CourseRuntime
+from fieldstone.runtime.runtime import VIEWS, CourseRuntime
 from fieldstone.runtime.services import explanation, xqueue
 from fieldstone.runtime.structure import BlockUnavailableError
 from fieldstone.runtime.wiring import Viewer
@@ -34,10 +34,14 @@ ON_EVERY_PAGE = ("font-awesome", "jquery", "underscore", "mathjax")
 
 
 class WorkbenchUrls:
-    """Where the workbench serves what blocks link to: ``fieldstone.runtime.runtime.Urls``."""
+    """Where the workbench serves what blocks link to: ``fieldstone.runtime.runtime.Urls``.
 
-    def __init__(self, course: Course) -> None:
+    ``base_url``: scheme and host of the site, put before what is for callers from elsewhere.
+    """
+
+    def __init__(self, course: Course, base_url: str = "") -> None:
         self._course = course
+        self._base_url = base_url
         self._pages: dict[str, str] | None = None
 
     def handler(
@@ -45,7 +49,7 @@ class WorkbenchUrls:
     ) -> str:
         key = str(usage_key)
         if thirdparty:
-            url = reverse("workbench:signed_handlers", args=[signatures.of(key), key])
+            url = self._base_url + reverse("workbench:signed_handlers", args=[signatures.of(key), key])
         else:
             url = reverse("workbench:preview_handlers" if is_preview else "workbench:handlers", args=[key])
         url += name
@@ -73,9 +77,9 @@ class WorkbenchUrls:
         return reverse("workbench:xqueue", args=[proof, str(usage_key), user_id, dispatch])
 
 
-def runtime_for(course: Course, viewer: Viewer, origin: str) -> CourseRuntime:
+def runtime_for(course: Course, viewer: Viewer, origin: str, base_url: str = "") -> CourseRuntime:
     """The runtime of one request; what is saved through it bears ``origin`` in its history."""
-    return CourseRuntime(course, viewer, WorkbenchUrls(course), error_card=error_card, origin=origin)
+    return CourseRuntime(course, viewer, WorkbenchUrls(course, base_url), error_card=error_card, origin=origin)
 
 
 _RAISED = "It raised an error. The rest of the page is not affected."
@@ -138,9 +142,11 @@ class BlockPage:
     foot_html: SafeString
 
 
-def block_page(course: Course, block: CourseBlock, unit: CourseBlock, viewer: Viewer, view_name: str) -> BlockPage:
+def block_page(
+    course: Course, block: CourseBlock, unit: CourseBlock, viewer: Viewer, view_name: str, base_url: str
+) -> BlockPage:
     """One block in any of its views."""
-    rendered = _rendered(course, [block], viewer, view_name)
+    rendered = _rendered(course, [block], viewer, view_name, base_url)
     resources = _resources_of(rendered)
     return BlockPage(
         shown=_card(block, rendered[0][1]),
@@ -152,14 +158,11 @@ def block_page(course: Course, block: CourseBlock, unit: CourseBlock, viewer: Vi
     )
 
 
-VIEWS = ("student_view", "author_view", "studio_view")
-"""The views that Open edX shows blocks in: to learners, in the outline of Studio, and to edit them."""
-
 TRIES = 10
 
 
 def _rendered(
-    course: Course, blocks: Sequence[CourseBlock], viewer: Viewer, view_name: str
+    course: Course, blocks: Sequence[CourseBlock], viewer: Viewer, view_name: str, base_url: str
 ) -> list[tuple[CourseBlock, Fragment]]:
     """The blocks in a view: their fields in a query a scope, and what views changed in one save.
 
@@ -167,7 +170,7 @@ def _rendered(
     both show the seed that is stored.
     """
     for tries_left in reversed(range(TRIES)):
-        runtime = runtime_for(course, viewer, origin=f"view:{view_name}")
+        runtime = runtime_for(course, viewer, origin=f"view:{view_name}", base_url=base_url)
         try:
             with runtime.saving():
                 runtime.prefetch_all([block.usage_key for block in blocks])
@@ -182,9 +185,9 @@ def _resources_of(rendered: Iterable[tuple[CourseBlock, Fragment]]) -> list[Frag
     return list(dict.fromkeys(resource for _, fragment in rendered for resource in fragment.resources))
 
 
-def unit_page(course: Course, unit: CourseBlock, viewer: Viewer) -> UnitPage:
+def unit_page(course: Course, unit: CourseBlock, viewer: Viewer, base_url: str) -> UnitPage:
     """The page of a unit for a learner or visitor."""
-    rendered = _rendered(course, unit.children or [unit], viewer, "student_view")
+    rendered = _rendered(course, unit.children or [unit], viewer, "student_view", base_url)
     resources = _resources_of(rendered)
     units = list(units_of(course))
     position = next(index for index, other in enumerate(units) if other is unit)

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_GET, require_POST
 from fieldstone.errors import CourseError, NoSuchBlockError
 from fieldstone.runtime.handlers import handle, key_in
 from fieldstone.runtime.resources import DisallowedFileError, open_resource
+from fieldstone.runtime.runtime import VIEWS
 from fieldstone.runtime.structure import BlockUnavailableError
 from fieldstone.runtime.wiring import Mode, Viewer
 from fieldstone.runtime.wiring.viewers import ANONYMOUS, begin_visit
@@ -65,7 +66,7 @@ def unit(request: HttpRequest, usage_key: str) -> HttpResponse:
         raise Http404(str(error)) from error
     if not request.user.is_authenticated:
         begin_visit(request.session)
-    page = pages.unit_page(course, found, viewer_of(request))
+    page = pages.unit_page(course, found, viewer_of(request), _base_url(request))
     return _page(request, "unit.html", {**vars(page), "may_preview": may_preview(request)})
 
 
@@ -75,13 +76,14 @@ def unit(request: HttpRequest, usage_key: str) -> HttpResponse:
 def block(request: HttpRequest, usage_key: str, view_name: str) -> HttpResponse:
     """One block in one of its views, in the author's preview."""
     course = current_course()
-    if view_name not in pages.VIEWS:
-        raise Http404(f"The views are {', '.join(pages.VIEWS)}.")
+    if view_name not in VIEWS:
+        raise Http404(f"The views are {', '.join(VIEWS)}.")
     try:
         found, around = course.block(usage_key), unit_with(course, usage_key)
     except NoSuchBlockError as error:
         raise Http404(str(error)) from error
-    page = pages.block_page(course, found, around, viewer_of(request, Mode.PREVIEW), view_name)
+    viewer = viewer_of(request, Mode.PREVIEW)
+    page = pages.block_page(course, found, around, viewer, view_name, _base_url(request))
     return _page(request, "block.html", vars(page))
 
 
@@ -158,7 +160,13 @@ def _handled(request: HttpRequest, viewer: Viewer, usage_key: str, name: str, su
     except NoSuchBlockError as error:
         return JsonResponse({"error": str(error)}, status=404)
     origin = f"handler:{name}/{suffix}" if suffix else f"handler:{name}"
-    return handle(partial(pages.runtime_for, course, viewer, origin), key, name, suffix, request)
+    return handle(
+        partial(pages.runtime_for, course, viewer, origin, _base_url(request)), key, name, suffix, request
+    )
+
+
+def _base_url(request: HttpRequest) -> str:
+    return f"{request.scheme}://{request.get_host()}"
 
 
 @require_GET
