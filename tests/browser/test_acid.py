@@ -48,12 +48,13 @@ def asides_of_family() -> dict[Cell, str]:
     green: dict[Cell, str] = {}
     for name in ["parent", "left", "right", "words"]:
         green |= cells(f"aside of {name}", LEARNER, "acid-dom")
-    return green | {
-        # Beside an acid_parent too it tests whether it sees its block, and then looks for the type `acid`.
-        Cell("aside of parent", "", "acid-dom"): "fail",
-        # Beside a block that is no acid it does not test that.
-        Cell("aside of words", "", "acid-dom"): "unknown",
-    }
+    # Beside an acid_parent too it tests whether it sees its block, and then looks for the type `acid`.
+    return green | {Cell("aside of parent", "", "acid-dom"): "fail"} | aside_of_words()
+
+
+def aside_of_words() -> dict[Cell, str]:
+    """Beside a block that is no acid it does not test whether it sees its block."""
+    return cells("aside of words", LEARNER, "acid-dom") | {Cell("aside of words", "", "acid-dom"): "unknown"}
 
 
 def alone() -> dict[Cell, str]:
@@ -71,7 +72,10 @@ PAGES = {
         family(*LEARNER) | asides_of_family(),
     ),
     "author_view of one": (block_path("acid", "alone", "author_view"), cells("alone", AUTHORED + LEARNER)),
-    "author_view of a family": (block_path("acid_parent", "parent", "author_view"), family(*AUTHORED, *LEARNER)),
+    "author_view of a family": (
+        block_path("acid_parent", "parent", "author_view"),
+        family(*AUTHORED, *LEARNER) | aside_of_words(),  # html has no author_view: it is seen as learners see it
+    ),
     "studio_view of one": (block_path("acid", "alone", "studio_view"), cells("alone", AUTHORED)),
     "studio_view of a family": (block_path("acid_parent", "parent", "studio_view"), family(*AUTHORED)),
 }

@@ -25,14 +25,15 @@ def test_a_newcomer_finds_the_course_makes_up_a_learner_and_is_back_at_the_unit(
 
     page.get_by_role("main").get_by_role("link", name="Working memory").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Working memory")
-    expect(page.get_by_role("heading", name="Who is answering?")).to_be_visible()
-    expect(page.get_by_role("region")).to_have_count(0)  # no blocks: nothing is stored for nobody
+    expect(page.get_by_text("You are a visitor")).to_be_visible()
+    expect(visitor.card("The chess master’s secret").get_by_role("radio")).to_have_count(4)
 
-    page.get_by_role("main").get_by_role("link", name="Choose a learner").click()
+    page.get_by_role("main").get_by_role("link", name="Become a learner").click()
     page.get_by_label("Name").fill(name)
     page.get_by_label("Name").press("Enter")
     expect(page).to_have_url(visitor.origin + unit_path("working-memory"))
     visitor.expect_learner(name)
+    expect(page.get_by_text("You are a visitor")).to_have_count(0)
     expect(visitor.card("The chess master’s secret").get_by_role("radio")).to_have_count(4)
     assert not visitor.troubles
 

@@ -13,7 +13,7 @@ from tests.browser.server import COMMAND, environment
 # A tier of its own, as the browser's tests: each starts the whole workbench.
 pytestmark = pytest.mark.skipif("FIELDSTONE_CHROMIUM" not in os.environ, reason="`make test` tries the command")
 
-CHAPTER = '<course org="Org" course="Course" url_name="run">\n  <chapter url_name="one"/>\n</course>\n'
+BROKEN = '<course org="Org" course="Course" url_name="run">\n  <chapter url_name="one"/>\n</course'
 
 
 def serve(course: Path, var: Path) -> subprocess.CompletedProcess[str]:
@@ -27,9 +27,9 @@ def serve(course: Path, var: Path) -> subprocess.CompletedProcess[str]:
     [
         pytest.param(None, "there is no such folder", id="no folder"),
         pytest.param(
-            {"course.xml": CHAPTER, "chapter/one.xml": "<chapter>\n\n<html"},
-            "chapter/one.xml, line 3: ",
-            id="broken XML in a chapter",
+            {"course.xml": BROKEN},
+            "course.xml, line 3: ",
+            id="broken XML at its root",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from lxml import html
-from xblock.exceptions import InvalidScopeError
+from xblock.exceptions import InvalidScopeError, NoSuchViewError
 from xblock.fields import Scope
 
 from fieldstone.errors import NoSuchBlockError
@@ -343,6 +343,20 @@ def test_a_block_that_fails_leaves_the_rest_of_its_page(ada, tmp_path, odd_block
     assert "a block&#x27;s own error" not in content, "details are for DEBUG"
     assert "seen 1" in content
     assert [state.usage.block_type for state in StudentModule.objects.select_related("usage")] == ["test-counter"]
+
+
+def test_a_view_that_only_parents_ask_for_is_missed_by_its_parent(ada, tmp_path, odd_blocks):
+    course = unit_of(tmp_path, '<test-counter url_name="c"/>')
+    block = runtime(course, ada).get_block(key_in(course, "test-counter", "c"))
+    with pytest.raises(NoSuchViewError):
+        block.render("mentoring_view")
+    assert "This block cannot be shown" in block.render("studio_view").content
+
+
+def test_blocks_that_cannot_be_loaded_leave_no_classes_behind(ada, tmp_path, odd_blocks):
+    course = unit_of(tmp_path, '<no-such-block url_name="n"/>')
+    key = key_in(course, "no-such-block", "n")
+    assert type(runtime(course, ada).get_block(key)) is type(runtime(course, ada).get_block(key))
 
 
 def test_the_card_has_the_traceback_with_debug(ada, tmp_path, odd_blocks, settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from web_fragments.fragment import Fragment
+from xblock.completable import XBlockCompletionMode
 from xblock.core import XBlock
 from xblock.fields import Scope, String
 
@@ -17,6 +18,7 @@ class StructureBlock(XBlock):  # type: ignore[misc]  # xblock publishes no types
     """A course, chapter, sequential or vertical: a title and children."""
 
     has_children = True
+    completion_mode = XBlockCompletionMode.AGGREGATOR
     display_name = String(scope=Scope.settings, default=None)
 
     def student_view(self, context: dict[str, Any] | None = None) -> Fragment:
