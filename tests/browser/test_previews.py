@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 VIEWS = ["student_view", "author_view", "studio_view"]
 POLL = "/block/block-v1:Fieldstone+Memory+2026+type@poll+block@study-habit/"
-QUESTION, EDITED = "When you study for a test, what do you do most?", "What helps you „most“ "What helps you most? & <why>" why?"
+QUESTION, EDITED = "When you study for a test, what do you do most?", "What helps „most“ & why?"
 
 
 def open_view(visitor: Visitor, exercise: Exercise, view: str) -> Locator:

@@ -46,6 +46,7 @@ def assert_all_answered(visitor: Visitor) -> None:
 
 
 def restart(workbench: Workbench) -> None:
+    """Kill it, and start it again."""
     workbench.kill()
     workbench.start()
 
@@ -110,7 +111,7 @@ def test_history_begins_when_a_visitor_becomes_a_learner(visitor: Visitor, new_n
     expect(attempts.get_by_role("cell")).to_have_text(["1", "1"])  # the state, and the revision
 
 
-def test_who_leaves_a_learner_alone_does_not_take_what_a_visitor_did(
+def test_a_learner_who_was_there_before_does_not_get_what_a_visitor_did(
     visitor: Visitor, visit: Visit, learner: str, new_name: Callable[[str], str]
 ) -> None:
     exercise = Poll()
@@ -119,7 +120,7 @@ def test_who_leaves_a_learner_alone_does_not_take_what_a_visitor_did(
     exercise.answer(other, other.card(exercise.title))
     other.switch_to(learner)  # an account that is there already
     exercise.assert_untouched(other.card(exercise.title))
-    other.start_as(new_name("grace"))
+    other.start_as(new_name("grace"))  # nor does one who comes later
     exercise.assert_untouched(other.card(exercise.title))
 
 
@@ -146,11 +147,12 @@ def test_where_visitors_are_kept_in_the_database_a_killed_server_loses_nothing(
 ) -> None:
     visitor = visit(lasting.url)
     answer_all(visitor)
+    visitor.open("/")  # away from the unit, whose blocks may be in the middle of telling what was done
     restart(lasting)
-    visitor.reload()
-    expect_visitor(visitor.page)
     assert_all_answered(visitor)
+    expect_visitor(visitor.page)
     visitor.start_as(new_name("visitor"))
+    visitor.open("/")
     restart(lasting)
     assert_all_answered(visitor)
     assert not visitor.troubles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from django.core.files.base import ContentFile
@@ -125,6 +126,30 @@ class Answers(XBlock):
         return Response(json=self.taken)
 
     @XBlock.handler
+    def close(self, request, suffix=""):
+        """Reads what was sent as published blocks do: the file is closed then, or moved to another place."""
+        file = request.POST["file"].file
+        self.taken = {**self.taken, "read": len(file.read())}
+        file.close()
+        if suffix == "move" and hasattr(file, "temporary_file_path"):
+            Path(file.temporary_file_path()).unlink()
+        return Response(json=self.taken)
+
+    @XBlock.handler
+    def nothing(self, request, suffix=""):
+        self.taken = {"nothing": 1}
+
+    @XBlock.handler
+    def stream_and_save(self, request, suffix=""):
+        def lines():
+            yield b"1;"
+            self.taken = {"streamed": 1}
+            self.save()
+            yield b"2;"
+
+        return Response(app_iter=lines(), content_type="text/plain")
+
+    @XBlock.handler
     def report(self, request, suffix=""):
         """Called by others: nobody's, and so it may read no learner's field for sure."""
         return Response(json={"user": self.scope_ids.user_id, "taken": self.taken, "said": request.body.decode()})
@@ -166,6 +191,11 @@ class Beside(XBlockAside):
     def count(self, data, suffix=""):
         self.beside += 1
         return {"beside": self.beside}
+
+    @XBlockAside.json_handler
+    def rate(self, data, suffix=""):
+        self.runtime.publish(self, "grade", {"value": 1, "max_value": 2})
+        return {}
 
 
 class KeepsFiles(XBlock):

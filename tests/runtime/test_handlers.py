@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import connection, transaction
 from django.test import RequestFactory
 from opaque_keys.edx.keys import UsageKey
 from xblock.core import XBlockAside
 from xblock.plugin import PLUGIN_CACHE
 
+from fieldstone.errors import ReadOnlyError
 from fieldstone.runtime.events import block_published
-from fieldstone.runtime.handlers import handle
+from fieldstone.runtime.handlers import NotAResponseError, handle
 from fieldstone.runtime.handlers import key_in as key_in_url
+from fieldstone.runtime.services.anonymous import user_id_of
 from fieldstone.runtime.wiring import Mode, Viewer
 from fieldstone.runtime.wiring.viewers import ANONYMOUS
 from fieldstone.store import Store, Summary
-from fieldstone.testing import query_budget
+from fieldstone.testing import commit_callbacks, query_budget
 from fieldstone.workbench.courses import current_course
 from fieldstone.workbench.pages import runtime_for
 from fieldstone.xblock.declared import aside_key
@@ -124,6 +127,16 @@ def test_others_may_call_a_handler_and_keep_nothing(course, answers):
     assert handle(make_runtime, answers, "keep", "x", RequestFactory().post("/")).status_code == 403
 
 
+def test_an_id_that_was_given_out_in_a_preview_leads_to_nobody(ada, course):
+    preview, page = (runtime_for(course, Viewer(ada, mode=mode), "") for mode in (Mode.PREVIEW, Mode.PERSISTED))
+    assert preview.anonymous_student_id != page.anonymous_student_id
+    key = str(course.key)
+    assert (user_id_of(preview.anonymous_student_id, key), user_id_of(page.anonymous_student_id, key)) == (
+        None,
+        ada.pk,
+    )
+
+
 def test_a_preview_touches_nothing_that_is_stored(ada, course, answers):
     preview = partial(runtime_for, course, Viewer(ada, mode=Mode.PREVIEW), "")
     Store().save(ada, {answers: {"taken": {"real": 1}}})
@@ -158,6 +171,12 @@ def test_an_asides_handler_is_called_by_its_key(ada, bob, course, answers, aside
     for expected in (1, 2):
         assert json.loads(call(course, ada, key, "count", {}).content) == {"beside": expected}
     assert json.loads(call(course, bob, key, "count", {}).content) == {"beside": 1}
+
+
+def test_an_aside_gives_a_grade_of_its_own(ada, course, answers, aside_type):
+    key = aside_key(answers, aside_type)
+    assert call(course, ada, key, "rate", {}).status_code == 200
+    assert Store().read(ada, [key])[key].grade == 1.0
     page = runtime(course, ada)
     counter = page.get_block(key_in(course, "test-counter", "c"))
     assert "beside: 0" in counter.render("student_view").content
@@ -223,13 +242,72 @@ def test_what_a_forestalled_run_published_is_not_sent(ada, course, answers):
     def hear(sender, **event):
         heard.append(event["event"])
 
-    block_published.connect(hear)
-    try:
+    with heard_by(hear), commit_callbacks():
         handle(partial(next_of, stale, course, ada), answers, "tell", "x", posted('{"n": 1}'))
-    finally:
-        block_published.disconnect(hear)
     assert (Answers.runs, heard) == (["x", "x"], [{"n": 1}])
     assert Store().read(ada, [answers])[answers].fields["taken"] == {"meanwhile": 1, "told": 1}
+
+
+@contextmanager
+def heard_by(listener):
+    block_published.connect(listener)
+    try:
+        yield
+    finally:
+        block_published.disconnect(listener)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_is_stored_before_its_events_are_heard_also_the_second_time(ada, course, answers):
+    """A listener that breaks its transaction breaks nothing of the answer's."""
+    in_transaction, stale = [], [runtime(course, ada)]
+    stale[0].get_block(answers)
+    Store().save(ada, {answers: {"taken": {"meanwhile": 1}}})
+
+    def break_it(sender, **event):
+        in_transaction.append(connection.in_atomic_block)
+        type(ada).objects.create(pk=ada.pk, username="another")
+
+    with heard_by(break_it):
+        response = handle(partial(next_of, stale, course, ada), answers, "tell", "x", posted("{}"))
+    assert (response.status_code, in_transaction) == (200, [False])
+    assert Store().read(ada, [answers])[answers].fields["taken"] == {"meanwhile": 1, "told": 1}
+
+
+def test_what_a_caller_rolls_back_is_not_heard_of(ada, course, answers):
+    heard = []
+    with heard_by(lambda sender, **event: heard.append(event)), commit_callbacks():
+        with transaction.atomic():
+            call(course, ada, answers, "tell", {"n": 1})
+            transaction.set_rollback(True)
+        assert heard == []
+        call(course, ada, answers, "tell", {"n": 2})
+    assert [event["event"] for event in heard] == [{"n": 2}]
+
+
+@pytest.mark.parametrize("size", [5, 3_000_000], ids=["in memory", "in a file"])
+@pytest.mark.parametrize("suffix", ["", "move"])
+def test_a_file_that_a_block_closed_or_moved_is_there_for_the_second_run(ada, course, answers, size, suffix):
+    stale = [runtime(course, ada)]
+    stale[0].get_block(answers)
+    Store().save(ada, {answers: {"taken": {"meanwhile": 1}}})
+    request = RequestFactory().post("/", {"file": SimpleUploadedFile("a.bin", b"x" * size)})
+    response = handle(partial(next_of, stale, course, ada), answers, "close", suffix, request)
+    assert json.loads(response.content) == {"meanwhile": 1, "read": size}
+    request.close()
+
+
+def test_a_handler_that_gives_no_response_saves_nothing(ada, course, answers):
+    with pytest.raises(NotAResponseError, match="'nothing'"):
+        ask(course, ada, answers, "nothing")
+    assert not Store().read(ada, [answers])
+
+
+def test_what_is_saved_while_an_answer_is_streamed_is_an_error(ada, course, answers):
+    response = ask(course, ada, answers, "stream_and_save")
+    with pytest.raises(ReadOnlyError):
+        list(response.streaming_content)
+    assert not Store().read(ada, [answers])
 
 
 def test_an_uploaded_file_is_there_for_the_second_run(ada, course, answers):

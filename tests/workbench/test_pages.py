@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.db import connection
@@ -358,3 +359,14 @@ def test_a_page_takes_one_method(client, path, allowed):
         if method != allowed:
             response = client.generic(method, path)
             assert (response.status_code, response["Allow"]) == (405, allowed), method
+
+
+@pytest.mark.parametrize("pool", ["library_content", "itembank", "randomize"])
+def test_a_pool_that_is_a_unit_shows_what_its_learner_was_given(client, ada, tmp_path, settings, pool):
+    blocks = "".join(f'<html url_name="h{number}">Text {number}.</html>' for number in range(6))
+    unit = f'<chapter><sequential><{pool} url_name="p">{blocks}</{pool}></sequential></chapter>'
+    files = course_files(tmp_path, {"course.xml": COURSE_XML.format(unit)})
+    settings.FIELDSTONE = {**settings.FIELDSTONE, "COURSE": files}
+    client.force_login(ada)
+    (unit,) = units_of(current_course())
+    assert len(re.findall(r"Text \d\.", client.get(unit_url(unit.usage_key)).content.decode())) == 1

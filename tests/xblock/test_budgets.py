@@ -33,7 +33,7 @@ COMBINATIONS = [those for n in range(1, 5) for those in itertools.combinations(L
 @pytest.fixture
 def quiz(page):
     """A quiz that the cache has fetched with a value in every field."""
-    other = Page(page.cache.user, page.cache._store.using)
+    other = Page(page.cache.user, page.cache.backing.using)
     other.kvs.set_many(keyed(other.add(), BEFORE))
     return page.add()
 

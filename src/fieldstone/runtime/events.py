@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any, NamedTuple
 
+from django.db import transaction
 from django.dispatch import Signal
 from opaque_keys.edx.keys import UsageKey
+
+from fieldstone.store import Store
 
 log = logging.getLogger("fieldstone.events")
 
 block_published = Signal()
-"""Sent with ``usage_key, event_type, event`` and ``user`` after the save that the event belongs to."""
+"""Sent with ``usage_key, event_type, event`` and ``user`` when the save that the event belongs to is committed."""
 
 
 class Event(NamedTuple):
@@ -21,6 +24,10 @@ class Event(NamedTuple):
     event_type: str
     event: Any
     user: Any
+
+    def send_after_commit(self) -> None:
+        """``send``, at once or when the transaction around is committed; never, when it is rolled back."""
+        transaction.on_commit(self.send, using=Store().using)
 
     def send(self) -> None:
         """Log it, without what the learner wrote, and tell whoever listens; a listener's error is logged."""

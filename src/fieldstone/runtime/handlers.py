@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseError
-from django.db import OperationalError, connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import UsageKey
 from webob import Response
 from xblock.core import XBlock
-from xblock.django.request import django_to_webob_request, webob_to_django_response
+from xblock.django.request import webob_to_django_response
 from xblock.exceptions import (
     InvalidScopeError,
     KeyValueMultiSaveError,
@@ -29,26 +26,26 @@ from xblock.exceptions import (
     XBlockSaveError,
 )
 
-from fieldstone import conf
-from fieldstone.errors import ConflictError, FieldstoneError, NoSuchBlockError, ReadOnlyError
+from fieldstone.errors import FieldstoneError, InvalidEntryError, NoSuchBlockError, ReadOnlyError
 from fieldstone.runtime.course import Course
 from fieldstone.runtime.runtime import CourseRuntime
 from fieldstone.runtime.sandbox import told_in_answer
 from fieldstone.runtime.services import InvalidEventError, MissingServiceError
 from fieldstone.runtime.structure import BlockUnavailableError, UnavailableBlock
+from fieldstone.runtime.turns import in_turn
+from fieldstone.runtime.uploads import handler_request, read_body
 from fieldstone.runtime.wiring.errors import NobodyError, StateClaimedError
-from fieldstone.store import Store
-from fieldstone.store.engines import engine_of
 
 log = logging.getLogger(__name__)
-
-TRIES = 20
-"""How often a handler is run whose save others forestall: from the second time on it has locked what it lost."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _WRONG_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 """What a handler raises that was sent JSON of another shape than it reads; blocks rarely check."""
+
+
+class NotAResponseError(Exception):
+    """A handler gave something else: a fault of its block. Nothing was saved."""
 
 
 def key_in(course: Course, text: str) -> UsageKey:
@@ -68,9 +65,9 @@ def handle(
 ) -> HttpResponseBase:
     """The response of a handler of a block or aside, or JSON that says what went wrong: ``{"error": "..."}``.
 
-    Requests that overlap come out as if one had come after the other: a handler that computed with what another
-    has changed meanwhile is run again, with a new runtime. Up to its save a handler leaves nothing behind but what
-    its block itself does outside its fields.
+    Requests that overlap come out as if one had come after the other (``turns``): a handler that computed with
+    what another has changed meanwhile is run again. What an answer saves while it is streamed raises
+    ``ReadOnlyError``.
 
     404 for an unknown block, handler or thing, 400 for a body that the block cannot use, 403 for a write to what
     the course's author owns or by nobody, 405 for a write by a GET, 409 when the visitor has become a learner
@@ -78,51 +75,29 @@ def handle(
     nothing was saved because the store refused. All are logged.
     """
     try:
-        _read_body(request)
+        read_body(request)
     except RequestDataTooBig as error:
         return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
     try:
-        return _response(_handled(make_runtime, usage_key, name, suffix, request))
+        answer = in_turn(make_runtime, partial(_answer, usage_key, name, suffix, request))
     except Exception as error:
-        answer = _explained(error, usage_key, name, suffix)
-        if answer is None:
+        explained = _explained(error, usage_key, name, suffix)
+        if explained is None:
             raise
-        return answer
+        return explained
+    return _response(answer)
 
 
-def _handled(
-    make_runtime: Callable[[], CourseRuntime], usage_key: UsageKey, name: str, suffix: str, request: HttpRequest
-) -> Response:
-    lost: ConflictError | None = None
-    for attempt in range(TRIES):
-        runtime = make_runtime()
-        # A GET carries no CSRF token: another site's link could use up a learner's attempts.
-        runtime.field_data_cache.read_only = request.method in _SAFE_METHODS
-        try:
-            with ExitStack() as stack:
-                if lost is not None:
-                    _wait_for_turn(stack, runtime, lost, attempt)
-                stack.enter_context(runtime.saving())  # fields and grade of one answer: one save
-                block = _block(runtime, usage_key)
-                with told_in_answer():
-                    return runtime.handle(block, name, django_to_webob_request(request), suffix)
-        except ConflictError as error:
-            lost = error
-        except OperationalError as error:
-            if not engine_of(connections[Store().using]).is_deadlock(error):
-                raise
-        _rewind(request)
-    raise lost or DatabaseError(f"{usage_key}: others were faster {TRIES} times.")
-
-
-def _wait_for_turn(stack: ExitStack, runtime: CourseRuntime, lost: ConflictError, attempt: int) -> None:
-    """Lock the rows that somebody else was faster at, so that it is this request's turn."""
-    if not runtime.viewer.is_persisted:
-        time.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311  # a region has no rows to lock
-        return
-    store = Store()
-    stack.enter_context(transaction.atomic(store.using))
-    store.lock(runtime.user, [lost.place])
+def _answer(usage_key: UsageKey, name: str, suffix: str, request: HttpRequest, runtime: CourseRuntime) -> Response:
+    """One try. Fields and grade of one answer are one save."""
+    # A GET carries no CSRF token: another site's link could use up a learner's attempts.
+    runtime.field_data_cache.read_only = request.method in _SAFE_METHODS
+    block = _block(runtime, usage_key)
+    with handler_request(request) as sent, told_in_answer():
+        answer = runtime.handle(block, name, sent, suffix)
+    if not isinstance(answer, Response):
+        raise NotAResponseError(f"{name!r} of {usage_key} gave {type(answer).__name__} and no webob.Response.")
+    return answer
 
 
 def _block(runtime: CourseRuntime, usage_key: UsageKey) -> XBlock:
@@ -132,20 +107,6 @@ def _block(runtime: CourseRuntime, usage_key: UsageKey) -> XBlock:
     if isinstance(block, UnavailableBlock):
         raise BlockUnavailableError(block.reason)
     return block
-
-
-def _read_body(request: HttpRequest) -> None:
-    """Read it once, for a handler may be run again. Raises ``RequestDataTooBig``."""
-    limit = conf.max_upload_bytes()
-    if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
-        raise RequestDataTooBig(f"What was sent is longer than the {limit:,} bytes that are allowed.")
-    _ = request.FILES if request.content_type == "multipart/form-data" else request.body
-
-
-def _rewind(request: HttpRequest) -> None:
-    for _, files in request.FILES.lists():
-        for file in files:
-            file.seek(0)
 
 
 def _response(answer: Response) -> HttpResponseBase:
@@ -187,6 +148,12 @@ def _not_saved(error: Exception, usage_key: UsageKey, name: str) -> JsonResponse
         )
     if any(isinstance(cause, StateClaimedError) for cause in causes):
         return _error(HTTPStatus.CONFLICT, "You have signed in meanwhile. Nothing was saved: load the page again.")
+    if any(isinstance(cause, InvalidEntryError) for cause in causes):
+        log.warning("%s in %s: %s", usage_key, name, error)
+        return _error(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "That is more than can be kept without an account. Nothing was saved.",
+        )
     if isinstance(error, InvalidEventError):
         log.exception("%s could not publish in %s", usage_key, name, exc_info=error)
         return _error(HTTPStatus.BAD_REQUEST, str(error))

@@ -132,14 +132,17 @@ class CourseRuntime(ReadyClasses, BlockServices):
     def anonymous_id(self, course: str) -> str:
         """The same for another course's key, or ``""`` for the whole site. A visitor's lasts as their session."""
         if self.viewer.has_account:
-            return anonymous_id(self.user.pk, course)
+            # Of a preview another, by which nobody reaches what is stored of the author.
+            return anonymous_id(self.user.pk, f"preview/{course}" if self.is_author else course)
         return self.viewer.pseudonym(course)
 
     def rebound_to(self, user: Any) -> CourseRuntime:
-        """A runtime of the same request for another learner; what it saves is saved with what this one saves."""
+        """A runtime of the same request for another learner. What waits here to be saved is dropped."""
         rebound = CourseRuntime(
             self.course, Viewer(user), self.urls, error_card=self._error_card, origin=self._origin
         )
+        self.field_data_cache.forget_unsaved()
+        rebound.field_data_cache.read_only = self.field_data_cache.read_only
         rebound._waiting = self._waiting
         if self._saving is not None:
             self._saving.enter_context(rebound.field_data_cache.saving_at_the_end(unless_changed=True))
@@ -183,9 +186,7 @@ class CourseRuntime(ReadyClasses, BlockServices):
             if not getattr(block, "gives_each_learner_some", False):
                 waiting.extend(child.usage_key for child in self.course.block(usage_key).children)
         self.field_data_cache.add_blocks_to_cache(blocks)
-        given = [
-            key for block in blocks if getattr(block, "gives_each_learner_some", False) for key in block.given()
-        ]
+        given = [key for block in blocks for key in _given_by(block)]
         if given:
             self.prefetch_all(given)
 
@@ -226,7 +227,7 @@ class CourseRuntime(ReadyClasses, BlockServices):
         finally:
             self._waiting = self._saving = None
         for event in events:
-            event.send()
+            event.send_after_commit()
 
     def publish(self, block: XBlock, event_type: str, event_data: dict[str, Any]) -> None:
         """A grade or a completion is saved; every event is sent as ``events.block_published`` when that is done.
@@ -240,13 +241,17 @@ class CourseRuntime(ReadyClasses, BlockServices):
             meant.only_if_higher and not is_higher(meant.grade, cache.grade(usage_key))
         ):
             cache.save_grade(usage_key, meant.grade)
-        if meant.completion is not None and self.completions([usage_key]).get(usage_key) != meant.completion:
-            cache.set_many({self._completion_key(usage_key): meant.completion})
+        if meant.completion is not None and not hasattr(usage_key, "aside_type"):  # a block is completed, or not
+            self._complete(usage_key, meant.completion)
         event = Event(usage_key, event_type, event_data, self.user)
         if self._waiting is None:
-            event.send()
+            event.send_after_commit()
         else:
             self._waiting.append(event)
+
+    def _complete(self, usage_key: UsageKey, completion: float) -> None:
+        if self.completions([usage_key]).get(usage_key) != completion:
+            self.field_data_cache.set_many({self._completion_key(usage_key): completion})
 
     @property
     def learner_state(self) -> CourseRuntime:
@@ -366,3 +371,15 @@ class CourseRuntime(ReadyClasses, BlockServices):
 
     def resource_url(self, resource: str) -> str:
         raise NotImplementedError("Resources belong to blocks: use local_resource_url.")
+
+
+def _given_by(block: XBlock) -> list[UsageKey]:
+    """What a block that gives each learner some of its children gives this one."""
+    if not getattr(block, "gives_each_learner_some", False):
+        return []
+    try:
+        given: list[UsageKey] = block.given()
+    except Exception as error:  # its view meets the same, and becomes a card
+        log.warning("%s cannot say what it gives: %s", block.scope_ids.usage_id, error)
+        return []
+    return given

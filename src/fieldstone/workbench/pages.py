@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
@@ -17,15 +18,15 @@ from opaque_keys.edx.keys import UsageKey
 from web_fragments.fragment import Fragment, FragmentResource
 from xblock.core import XBlock
 
-from fieldstone.errors import ConflictError
 from fieldstone.runtime.course import Course, CourseBlock
 from fieldstone.runtime.resources import without_remote_imports
 from fieldstone.runtime.runtime import VIEWS, CourseRuntime
 from fieldstone.runtime.services import explanation, xqueue
 from fieldstone.runtime.structure import BlockUnavailableError
+from fieldstone.runtime.turns import in_turn
 from fieldstone.runtime.wiring import Viewer
 from fieldstone.workbench import signatures
-from fieldstone.workbench.courses import unit_url, units_of
+from fieldstone.workbench.courses import cards_of, unit_url, units_of
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def runtime_for(course: Course, viewer: Viewer, origin: str, base_url: str = "")
 
 
 _RAISED = "It raised an error. The rest of the page is not affected."
+_NOT_HERE = "It asks for something that only Open edX's platform does. The rest of the page is not affected."
 
 
 def error_card(block: XBlock, error: Exception) -> str:
@@ -93,11 +95,15 @@ def error_card(block: XBlock, error: Exception) -> str:
         "workbench/error_card.html",
         {
             "title": "This block cannot be shown",
-            "summary": str(error) if expected else missing or _RAISED,
+            "summary": str(error) if expected else missing or _summary(error),
             "detail": "" if expected or not settings.DEBUG else "".join(traceback.format_exception(error)),
             "usage_key": block.scope_ids.usage_id,
         },
     )
+
+
+def _summary(error: Exception) -> str:
+    return _NOT_HERE if isinstance(error, NotImplementedError) else _RAISED
 
 
 @dataclass(frozen=True)
@@ -158,27 +164,19 @@ def block_page(
     )
 
 
-TRIES = 10
-
-
 def _rendered(
     course: Course, blocks: Sequence[CourseBlock], viewer: Viewer, view_name: str, base_url: str
 ) -> list[tuple[CourseBlock, Fragment]]:
     """The blocks in a view: their fields in a query a scope, and what views changed in one save.
 
-    Anew where another request of the viewer's has saved the same meanwhile: of two pages that are opened at once
-    both show the seed that is stored.
+    In turn: of two pages that are opened at once both show the seed that is stored.
     """
-    for tries_left in reversed(range(TRIES)):
-        runtime = runtime_for(course, viewer, origin=f"view:{view_name}", base_url=base_url)
-        try:
-            with runtime.saving():
-                runtime.prefetch_all([block.usage_key for block in blocks])
-                return [(block, runtime.get_block(block.usage_key).render(view_name, {})) for block in blocks]
-        except ConflictError:
-            if not tries_left:
-                raise
-    raise AssertionError("unreachable")
+
+    def shown(runtime: CourseRuntime) -> list[tuple[CourseBlock, Fragment]]:
+        runtime.prefetch_all([block.usage_key for block in blocks])
+        return [(block, runtime.get_block(block.usage_key).render(view_name, {})) for block in blocks]
+
+    return in_turn(partial(runtime_for, course, viewer, f"view:{view_name}", base_url), shown)
 
 
 def _resources_of(rendered: Iterable[tuple[CourseBlock, Fragment]]) -> list[FragmentResource]:
@@ -187,7 +185,7 @@ def _resources_of(rendered: Iterable[tuple[CourseBlock, Fragment]]) -> list[Frag
 
 def unit_page(course: Course, unit: CourseBlock, viewer: Viewer, base_url: str) -> UnitPage:
     """The page of a unit for a learner or visitor."""
-    rendered = _rendered(course, unit.children or [unit], viewer, "student_view", base_url)
+    rendered = _rendered(course, cards_of(unit), viewer, "student_view", base_url)
     resources = _resources_of(rendered)
     units = list(units_of(course))
     position = next(index for index, other in enumerate(units) if other is unit)

@@ -16,6 +16,7 @@ def handlers(prefix: str, view: Callable[..., HttpResponseBase], name: str) -> l
     return [
         path(handler, view, {"name": ""}, name=name),
         path(f"{handler}<str:name>", view),
+        path(f"{handler}<str:name>/", view),
         path(f"{handler}<str:name>/<path:suffix>", view),
     ]
 

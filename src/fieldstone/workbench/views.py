@@ -18,19 +18,21 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
+from fieldstone import conf
 from fieldstone.errors import CourseError, NoSuchBlockError
 from fieldstone.runtime.handlers import handle, key_in
 from fieldstone.runtime.resources import DisallowedFileError, open_resource
 from fieldstone.runtime.runtime import VIEWS
 from fieldstone.runtime.structure import BlockUnavailableError
 from fieldstone.runtime.wiring import Mode, Viewer
-from fieldstone.runtime.wiring.viewers import ANONYMOUS, begin_visit
+from fieldstone.runtime.wiring.errors import StateClaimedError
+from fieldstone.runtime.wiring.viewers import ANONYMOUS, begin_visit, end_visit
 from fieldstone.workbench import learners as learner_service
 from fieldstone.workbench import pages, signatures, stored
 from fieldstone.workbench.courses import current_course, unit_with
 from fieldstone.workbench.courses import outline as course_outline
 from fieldstone.workbench.forms import NewLearnerForm, SwitchForm
-from fieldstone.workbench.gates import authors_only, may_preview, switcher_only, viewer_of
+from fieldstone.workbench.gates import authors_only, limited_in_length, may_preview, switcher_only, viewer_of
 from fieldstone.workbench.security import block_content, block_page
 
 
@@ -45,7 +47,10 @@ def _page(request: HttpRequest, template: str, context: dict[str, Any], status: 
         shown = {"title": course.root.title, "key": str(course.key), "block_count": len(course.blocks)}
     learner = request.user.get_username() if request.user.is_authenticated else None
     return render(
-        request, f"workbench/{template}", {"course": shown, "learner": learner, **context}, status=status
+        request,
+        f"workbench/{template}",
+        {"course": shown, "learner": learner, "may_switch": conf.learner_switcher(), **context},
+        status=status,
     )
 
 
@@ -66,7 +71,11 @@ def unit(request: HttpRequest, usage_key: str) -> HttpResponse:
         raise Http404(str(error)) from error
     if not request.user.is_authenticated:
         begin_visit(request.session)
-    page = pages.unit_page(course, found, viewer_of(request), _base_url(request))
+    try:
+        page = pages.unit_page(course, found, viewer_of(request), _base_url(request))
+    except StateClaimedError:  # the session is an old copy, of a visitor who has become a learner
+        end_visit(request.session)
+        return redirect(request.path)
     return _page(request, "unit.html", {**vars(page), "may_preview": may_preview(request)})
 
 
@@ -129,12 +138,14 @@ def _next(request: HttpRequest) -> str:
     return url if safe else reverse("workbench:outline")
 
 
+@limited_in_length
 @block_content
 def handler(request: HttpRequest, usage_key: str, name: str, suffix: str = "") -> HttpResponseBase:
-    """A block's handler, for the session's learner or visitor; Django's middleware checks the CSRF token."""
+    """A block's handler, for the session's learner or visitor, with a CSRF token."""
     return _handled(request, viewer_of(request), usage_key, name, suffix)
 
 
+@limited_in_length
 @authors_only
 @block_content
 def preview_handler(request: HttpRequest, usage_key: str, name: str, suffix: str = "") -> HttpResponseBase:

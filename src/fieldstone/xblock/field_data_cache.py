@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Self
@@ -70,6 +70,7 @@ class FieldDataCache:
         self.backing: Backing = Store(using) if backing is None else backing
         self._known = Known(course_id, user, self.backing, keeps_visitors=backing is not None)
         self._batch: Batch | None = None
+        self.to_be_saved: Collection[Place] = ()
         self.add_blocks_to_cache(blocks)
 
     @classmethod
@@ -212,12 +213,18 @@ class FieldDataCache:
         try:
             yield batch
             self._batch = None
+            self.to_be_saved = [cell.place for cell in batch.changes]
             expected = batch.expected() if unless_changed else None
             self._store_now(batch.changes, batch.grades, expected)
         except BaseException:
             self._batch = None
             batch.undo()
             raise
+
+    def forget_unsaved(self) -> None:
+        """Inside ``saving_at_the_end``: show what is stored, and save nothing of what waits."""
+        if self._batch is not None:
+            self._batch.undo()
 
     def _save(self, updates: Mapping[KeyValueStore.Key, Any]) -> None:
         changes: dict[Cell, dict[str, Any]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
+from fieldstone.errors import ReadOnlyError
 from fieldstone.runtime.services import InvalidEventError, RebindError
 from fieldstone.store.store import Store
 from tests.runtime.courses import key_in, unit_of
@@ -60,6 +61,27 @@ def test_a_bound_block_shows_the_learners_fields_and_forgets_the_visitors(bob, l
     assert visiting.scope_ids.user_id == bob.pk
     visiting.save()
     assert lti(bob).score_comment == ""
+
+
+def test_what_waited_of_the_visitor_is_not_saved_for_the_learner_and_hinders_nothing(bob, lti):
+    block = lti(AnonymousUser())
+    with block.runtime.saving():
+        block.score_comment = "of the visitor"
+        block.save()
+        rebind(block, bob)
+        block.module_score = 0.5
+        block.save()
+    (state,) = Store().read(bob, [block.scope_ids.usage_id]).values()
+    assert dict(state.fields) == {"module_score": 0.5}
+
+
+def test_a_read_only_request_stays_so_when_it_is_bound(bob, lti):
+    block = lti(AnonymousUser())
+    block.runtime.field_data_cache.read_only = True
+    rebind(block, bob)
+    block.module_score = 1
+    with pytest.raises(ReadOnlyError):
+        block.save()
 
 
 def test_a_learner_speaks_for_nobody_else(ada, bob, lti):

@@ -26,8 +26,14 @@ class ReplaceUrlsService:
         self._jump_url = jump_url
 
     def replace_urls(self, text: str, static_replace_only: bool = False) -> str:
-        text = self._STATIC.sub(self._static, text)
-        return text if static_replace_only else self._JUMP.sub(self._jump, text)
+        # Most texts have neither, and to look for these takes a fraction of what the expressions take.
+        if "/static/" in text:
+            text = self._STATIC.sub(self._static, text)
+        if "/jump_to_id/" in text and not static_replace_only:
+            text = self._JUMP.sub(self._jump, text)
+        return text[
+            :
+        ]  # never a SafeString: blocks put what they get into attributes, and rely on its being escaped
 
     def _static(self, match: re.Match[str]) -> str:
         if ".." in match["name"].split("/") or not (self._folder / match["name"]).is_file():
