@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fieldstone.runtime.olx import read_course
-from tests.runtime.courses import check_problem, course_of, runtime, unit_of
+from tests.runtime.courses import check_problem, course_files, course_of, runtime, unit_of
 
 NO = '<choice correct="false">No</choice>'
 QUESTION = (
@@ -81,6 +81,39 @@ def test_blocks_that_say_the_same_are_told_apart_by_their_order(tmp_path):
     assert len(set(keys(course, "done"))) == 3
     assert keys(read_course(tmp_path), "done") == keys(course, "done")
     assert ["which only their order tells apart" in problem for problem in course.problems] == [False, True, True]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("named", [0, 1, 2])
+def test_a_twin_that_follows_the_advice_takes_nothing_from_the_others(tmp_path, named, place):
+    """Whichever of them gets a name, and wherever it is moved to then."""
+    before = keys(unit_of(tmp_path, "<done/>" * 3), "done")
+    twins = ["<done/>"] * 2
+    twins.insert(place, f'<done url_name="{before[named].block_id}"/>')
+    after = unit_of(tmp_path, "".join(twins))
+    found = keys(after, "done")
+    assert found.pop(place) == before.pop(named)
+    assert found == before
+    assert not any("already" in problem for problem in after.problems)
+
+
+def test_a_twin_in_a_file_that_is_pointed_to_counts_too(tmp_path):
+    """Such a file may be read after the block that has no name."""
+    before = keys(unit_of(tmp_path, "<done/><done/>"), "done")
+    files = {"vertical/later.xml": f'<vertical><done url_name="{before[0].block_id}"/></vertical>'}
+    after = unit_of(course_files(tmp_path, files), '<done/><vertical url_name="later"/>')
+    assert keys(after, "done") == [before[1], before[0]]
+
+
+def test_a_container_that_follows_the_advice_changes_nothing_in_it(tmp_path):
+    """The ids of nameless blocks are made of the name above them too."""
+    pool = f"<library_content{{}}>{A}<wrapper><done/></wrapper></library_content>"
+    before = unit_of(tmp_path, pool.format("") * 2)
+    first, second = keys(before, "library_content")
+    for name in (first, second):
+        one, other = (f' url_name="{name.block_id}"' if name == key else "" for key in (first, second))
+        after = unit_of(tmp_path, pool.format(one) + pool.format(other))
+        assert list(after.blocks) == list(before.blocks)
 
 
 def test_the_author_is_told_which_name_keeps_the_state(tmp_path, ada):

@@ -10,15 +10,22 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
+from django.utils.html import escape
+from opaque_keys.edx.keys import CourseKey
+from xblock.fields import Scope
 
 from fieldstone.errors import CourseError
 from fieldstone.runtime.courses import source as sources
+from fieldstone.runtime.courses import version as versions
 from fieldstone.runtime.courses.cache_folder import KEPT, CacheFolder
-from fieldstone.runtime.courses.source import LOOK_AGAIN, CourseSource
+from fieldstone.runtime.courses.snapshot import NotStorableError, as_text
+from fieldstone.runtime.courses.source import LOOK_AGAIN, TRIES, CourseSource
 from fieldstone.workbench.courses import current_course
 from tests.runtime.courses import COURSE_XML, course_files, key_in, runtime
+from tests.runtime.test_demo_course import DEMO_COURSE
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "example" / "course"
 
 
 def body(text):
@@ -235,6 +242,91 @@ def test_a_change_is_seen_at_the_next_look(folder, cache):
     assert words(source.current()) == "second"
 
 
+def test_a_change_of_the_same_size_and_time_is_seen(folder, cache):
+    """As of a copy that keeps times. The version of an archive is its content."""
+    path = folder / "course.xml"
+    source = CourseSource(folder, cache)
+    source.course()
+    before = path.stat().st_mtime_ns
+    path.write_text(body("again"))
+    os.utime(path, ns=(before, before))
+    assert words(source.reload()) == "again"
+
+
+def test_what_an_editor_puts_into_the_folder_and_takes_away_is_no_error(folder, cache, monkeypatch):
+    """It vanishes between the listing of the folder and the look at it."""
+    course_files(folder, {"static/a.txt": "A"})
+    scandir = os.scandir
+
+    class Vanishing:
+        def __init__(self, place):
+            self.entries = [*scandir(place), *self.gone(place)]
+
+        def gone(self, place):
+            (Path(place) / ".swp").touch()
+            (Path(place) / ".lock").mkdir()
+            entries = [entry for entry in scandir(place) if entry.name in (".swp", ".lock")]
+            (Path(place) / ".swp").unlink()
+            (Path(place) / ".lock").rmdir()
+            return entries
+
+        def __enter__(self):
+            return iter(self.entries)
+
+        def __exit__(self, *error):
+            pass
+
+    version = versions.version_of(folder)
+    monkeypatch.setattr(
+        versions.os, "scandir", lambda place: Vanishing(place) if Path(place).is_dir() else scandir(place)
+    )
+    assert versions.version_of(folder) == version
+
+
+def test_a_course_that_changes_while_it_is_read_is_read_again(folder, cache, monkeypatch):
+    """Else it is half of each: the first file is the old one, the last the new."""
+    reader = sources.read_course
+
+    def read(*args):
+        monkeypatch.setattr(sources, "read_course", reader)
+        course = reader(*args)
+        edit(folder, body("second"))
+        return course
+
+    monkeypatch.setattr(sources, "read_course", read)
+    assert words(CourseSource(folder, cache).course()) == "second"
+
+
+def test_a_course_that_never_rests_is_read_at_each_look(folder, cache, monkeypatch, readings):
+    reader = sources.read_course
+    numbers = iter(range(100))
+
+    def read(*args):
+        course = reader(*args)
+        edit(folder, body(f"change {next(numbers)}"))
+        return course
+
+    monkeypatch.setattr(sources, "read_course", read)
+    source = CourseSource(folder, cache)
+    assert words(source.course()) == f"change {TRIES - 2}", "the best that there is"
+    assert len(readings) == TRIES
+    monkeypatch.setattr(sources, "read_course", reader)
+    assert words(source.reload()) == f"change {TRIES - 1}"
+
+
+def test_an_unexpected_error_is_told_at_each_look_too(folder, cache, monkeypatch):
+    source = CourseSource(folder, cache)
+    old = source.course()
+    edit(folder, body("second"))
+    with monkeypatch.context() as broken:
+        broken.setattr(sources, "read_course", lambda *args: 1 / 0)
+        for look in (source.reload, source.current, source.current):
+            with pytest.raises(ZeroDivisionError):
+                look()
+        assert source.course() is old
+    assert words(source.current()) == "second"
+
+
 @pytest.mark.parametrize("change", ["added", "removed", "renamed"])
 def test_files_that_come_and_go_are_changes(folder, cache, change):
     course_files(folder, {"static/a.txt": "A"})
@@ -325,6 +417,69 @@ def test_nothing_is_stored_for_courses_whose_blocks_keep_no_files(folder, cache,
     settings.MEDIA_ROOT = str(tmp_path / "media")
     CourseSource(folder, cache).course()
     assert not (tmp_path / "media").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"$usage_key": 5}',
+        '{"$usage_key": ["html", "x"]}',
+        "{1: one, 2: {3: x}}",
+        "{null: a}",
+        '{1: a, "1": b}',
+    ],
+    ids=["looks like a key", "is like a key", "numbers", "null", "two that would be one"],
+)
+def test_a_value_that_json_would_change_is_read_by_each_process(folder, cache, readings, data):
+    """``drag-and-drop-v2`` takes any YAML."""
+    block = f'<drag-and-drop-v2 url_name="d" data="{escape(data)}"/>'
+    edit(folder, COURSE_XML.format(f"<chapter><sequential>{block}</sequential></chapter>"))
+    fresh, first, second = sources.read_course(folder), *(CourseSource(folder, cache).course() for _ in range(2))
+    assert len(readings) == 3
+    assert list(cache.path.glob("*.json")) == []
+    for course in (first, second):
+        assert repr(facts(course)) == repr(facts(fresh))
+
+
+def test_numbers_that_are_none_are_kept(folder, cache, readings):
+    block = '<drag-and-drop-v2 url_name="d" data="{a: .nan, b: [.inf, 1.0, 1, true]}"/>'
+    edit(folder, COURSE_XML.format(f"<chapter><sequential>{block}</sequential></chapter>"))
+    first, second = (CourseSource(folder, cache).course() for _ in range(2))
+    assert len(readings) == 1
+    assert repr(facts(second)) == repr(facts(first))
+
+
+def test_the_keys_of_another_course_are_not_taken_for_its_own(folder):
+    course = sources.read_course(folder)
+    foreign = CourseKey.from_string("course-v1:Other+Course+run").make_usage_key("html", "h")
+    course.block(key_in(course, "html", "h")).authored["data"] = [foreign]
+    with pytest.raises(NotStorableError, match="block@h"):
+        as_text(course)
+
+
+@pytest.mark.parametrize("place", [EXAMPLE, DEMO_COURSE], ids=["example", "demo"])
+def test_every_field_is_the_same_with_a_snapshot(place, cache, ada, readings):
+    if not place.is_dir():
+        pytest.skip("Open edX's demo course is not here")
+    fresh = sources.read_course(place)
+    _, kept = (CourseSource(place, cache).course() for _ in range(2))
+    assert len(readings) == 2
+    assert facts(kept) == facts(fresh)
+    values, others = (_values(course, ada) for course in (fresh, kept))
+    assert len(values) > 1000
+    assert values == others
+
+
+def _values(course, learner):
+    """Type and value of all that an author wrote, or did not write, in each block."""
+    page = runtime(course, learner)
+    blocks = [page.get_block(block.usage_key) for block in course.blocks.values()]
+    return {
+        (str(block.scope_ids.usage_id), name): repr((type(getattr(block, name)), getattr(block, name)))
+        for block in blocks
+        for name, field in block.fields.items()
+        if field.scope in (Scope.content, Scope.settings, Scope.children, Scope.parent)
+    }
 
 
 def test_a_value_that_json_does_not_have_is_read_by_each_process(folder, cache, readings, odd_blocks, caplog):

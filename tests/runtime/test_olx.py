@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -10,6 +13,7 @@ from django.utils.html import escape
 
 from fieldstone.errors import CourseError, NoSuchBlockError
 from fieldstone.runtime.olx import read_course
+from fieldstone.runtime.olx_files import MAX_XML
 from fieldstone.workbench.courses import current_course
 from tests.runtime.courses import COURSE_XML, course_files, course_of, key_in, runtime, unit_of
 
@@ -171,6 +175,64 @@ def test_the_policy_of_a_container_names_it(tmp_path, block_type):
     assert block_of(course, block_type, block_id).display_name == "Named"
 
 
+@pytest.mark.parametrize("block_type", ["video", "scorm", "done", "html", "problem"])
+def test_the_policy_wins_however_a_block_reads_its_xml(tmp_path, block_type, settings):
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    policy = {"policies/run/policy.json": json.dumps({f"{block_type}/x": {"display_name": "From policy"}})}
+    inside = f'<{block_type} url_name="x" display_name="From XML"/>'
+    course = course_of(tmp_path / "course", f"<chapter><sequential>{inside}</sequential></chapter>", policy)
+    assert course.block(key_in(course, block_type, "x")).authored["display_name"] == "From policy"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("format", "2024", "2024"),
+        ("format", "&quot;2024&quot;", "2024"),
+        ("format", "true", "true"),
+        ("format", "null", None),
+        ("rerandomize", "true", "true"),
+        ("due", "2030-02-01", datetime(2030, 2, 1, tzinfo=UTC)),
+        ("due", "&quot;2030-02-01T00:00:00Z&quot;", datetime(2030, 2, 1, tzinfo=UTC)),
+        ("due", "null", None),
+        ("graceperiod", "5 hours", timedelta(hours=5)),
+        ("graceperiod", "5", None),
+        ("max_attempts", "5", 5),
+        ("graded", "true", True),
+    ],
+)
+@pytest.mark.parametrize("block_type", ["chapter", "html"])
+def test_a_setting_is_read_the_same_where_it_stands_and_below(tmp_path, block_type, name, text, value):
+    inside = '<sequential><vertical><html url_name="x">A</html></vertical></sequential>'
+    course = course_of(tmp_path, f'<chapter url_name="x" {name}="{text}">{inside}</chapter>')
+    assert course.problems == []
+    assert getattr(block_of(course, block_type, "x"), name) == value
+
+
+@pytest.mark.parametrize("where", ["attributes", "policy.json"])
+@pytest.mark.parametrize(("name", "value"), [("due", "someday"), ("max_attempts", "many"), ("due", [1])])
+def test_a_setting_that_nothing_can_read_is_named_and_left_out(tmp_path, where, name, value):
+    inside = '<sequential><html url_name="h">A</html></sequential>'
+    attribute = f'{name}="{value}"' if where == "attributes" else ""
+    policy = {} if attribute else {"policies/run/policy.json": json.dumps({"chapter/c": {name: value}})}
+    course = course_of(tmp_path, f'\n<chapter url_name="c" {attribute}>{inside}</chapter>', policy)
+    assert getattr(block_of(course, "html", "h"), name) is None
+    assert not course.root.children[0].unavailable
+    assert course.problems[0].startswith(f"{tmp_path / 'course.xml'}, line 2: {name}=")
+    assert "cannot be read" in course.problems[0]
+
+
+def test_what_stands_beside_a_pointer_is_named(tmp_path):
+    """Only the file counts, as in Open edX."""
+    course = unit_of(
+        course_files(tmp_path, {"problem/p.xml": f"<problem>{PROBLEM}</problem>"}),
+        '\n<problem url_name="p" max_attempts="1" display_name="P"/>',
+    )
+    (problem,) = course.problems
+    assert problem.startswith(f"{tmp_path / 'course.xml'}, line 2: beside the url_name")
+    assert "display_name, max_attempts" in problem
+
+
 # What is wrong with a course
 
 
@@ -202,6 +264,19 @@ def test_the_policy_of_a_container_names_it(tmp_path, block_type):
             {"course.xml": COURSE_XML.format(""), "policies/run/grading_policy.json": "{"},
             "policies/run/grading_policy.json, line 1",
             "not JSON",
+        ),
+        (
+            {"course.xml": f'<!DOCTYPE course [<!ENTITY nb "x">]>\n{COURSE_XML.format("&nb;")}'},
+            "course.xml, line 2",
+            "the entity &nb; is not expanded",
+        ),
+        (
+            {
+                "course.xml": COURSE_XML.format(""),
+                "policies/run/policy.json": '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
+            },
+            "policies/run/policy.json",
+            "nested too deeply",
         ),
         ({"a/course.xml": "<course/>", "b/library.xml": "<library/>"}, "", "several courses (a, b)"),
     ],
@@ -239,6 +314,33 @@ def test_a_file_that_cannot_be_read_takes_nothing_else_with_it(tmp_path, ada, te
     assert block_of(course, "html", "h").data == "A"
 
 
+@pytest.mark.parametrize(
+    ("content", "where", "reason"),
+    [
+        ("<html>\n\u00e9</html>".encode("latin-1"), ", line 2", "Invalid bytes in character encoding"),
+        (gzip.compress(b"<html>A</html>"), ", line 1", "Start tag expected"),
+        (b"<html>" + b"a" * MAX_XML + b"</html>", "", "it is larger than 10 MiB"),
+    ],
+    ids=["not UTF-8", "compressed", "large"],
+)
+def test_a_file_of_other_bytes_than_xml_says_what_is_wrong(tmp_path, content, where, reason):
+    course_files(tmp_path, {"html/h.xml": ""})
+    (tmp_path / "html" / "h.xml").write_bytes(content)
+    (problem,) = unit_of(tmp_path, '<html url_name="h"/>').problems
+    assert problem.startswith(f"{tmp_path / 'html' / 'h.xml'}{where}: {reason}")
+
+
+def test_a_policy_that_cannot_be_opened_is_an_error(tmp_path, monkeypatch):
+    course_files(tmp_path, {"course.xml": COURSE_XML.format(""), "policies/run/policy.json": "{}"})
+
+    def refuse(path, *args, **more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(CourseError, match=r"policy\.json: the file cannot be read \(Permission denied\)"):
+        read_course(tmp_path)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(CourseError, match=f"{tmp_path / 'nowhere'}: there is no such folder"):
         read_course(tmp_path / "nowhere")
@@ -264,19 +366,21 @@ def test_a_file_that_a_block_names_is_not_read_outside_the_folder(tmp_path, bloc
     assert "SECRET" not in repr(block)
 
 
-@pytest.mark.parametrize("block_type", ["html", "problem", "poll"])
-def test_entities_are_not_expanded_in_text(tmp_path, block_type):
-    """Neither a file's content nor the small start of a bomb gets into what a block stores."""
+@pytest.mark.parametrize("block_type", ["html", "problem", "poll", "vertical"])
+@pytest.mark.parametrize("entity", ["out", "in"])
+def test_entities_are_refused_and_named(tmp_path, block_type, entity):
+    """Expanded, they would read any file; left out, a text would lack words, and ids would change."""
     (tmp_path / "secret.txt").write_text("SECRET")
-    head = (
-        f'<!DOCTYPE course [<!ENTITY out SYSTEM "{(tmp_path / "secret.txt").as_uri()}"><!ENTITY in "EXPANDED">]>'
-    )
-    body = f'<chapter><sequential><vertical><{block_type} url_name="e"><p>&out;&in;</p></{block_type}>'
-    text = head + COURSE_XML.format(f"{body}</vertical></sequential></chapter>")
-    course = read_course(course_files(tmp_path / "course", {"course.xml": text}))
-    stored = repr([block.authored for block in course.root.descendants()])
-    assert "SECRET" not in stored
-    assert "EXPANDED" not in stored
+    out = f'<!ENTITY out SYSTEM "{(tmp_path / "secret.txt").as_uri()}">'
+    head = f'<!DOCTYPE {block_type} [{out}<!ENTITY in "EXPANDED">]>'
+    text = f"{head}\n<{block_type}><p>\n&{entity};</p></{block_type}>"
+    inside = f'<{block_type} url_name="e"/><html url_name="h">A</html>'
+    body = f"<chapter><sequential><vertical>{inside}</vertical></sequential></chapter>"
+    course = course_of(tmp_path / "course", body, {f"{block_type}/e.xml": text})
+    assert course.block(key_in(course, block_type, "e")).authored == {}
+    (problem,) = course.problems
+    assert f"{block_type}/e.xml, line 3: the entity &{entity}; is not expanded" in problem
+    assert block_of(course, "html", "h").data == "A"
 
 
 @pytest.mark.parametrize("body", ['<chapter display_name="&a9;"/>', "<chapter>&a9;</chapter>"])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from fieldstone.runtime.wiring import Mode, Viewer
 from fieldstone.store import Store
+from fieldstone.workbench.courses import cards_of, outline, unit_url, unit_with, units_of
 from fieldstone.workbench.pages import runtime_for
-from tests.runtime.courses import key_in, runtime, unit_of
+from tests.runtime.courses import course_of, key_in, runtime, unit_of
 
 
 def texts(numbers):
@@ -43,6 +45,8 @@ def shown(course, user, tag="library_content", view="student_view"):
         ("itembank", 'max_count="-1"', 20),
         ("itembank", 'max_count="50"', 20),
         ("itembank", 'max_count="0"', 0),
+        ("itembank", 'max_count=""', 1),
+        ("itembank", 'max_count="null"', 1),
     ],
 )
 def test_a_learner_is_given_so_many(tmp_path, ada, tag, attributes, count):
@@ -131,3 +135,21 @@ def test_what_only_the_platform_can_choose_is_not_shown_to_learners(tmp_path, ad
     assert reason in html
     assert shown(course, ada, tag) == set()
     assert shown(course, ada, tag, view="author_view") == {0, 1, 2}
+
+
+@pytest.mark.parametrize("tag", ["conditional", "split_test", "library_content", "randomize", "acid_parent"])
+@pytest.mark.parametrize("level", ["chapter", "section", "unit"])
+def test_what_a_container_hides_has_no_page_of_its_own(tmp_path, tag, level):
+    """It may stand in the place of a chapter, of a section or of a unit."""
+    body = f'<{tag} url_name="pool"><vertical url_name="in"><html url_name="h">text</html></vertical></{tag}>'
+    if level == "unit":
+        body = f'<sequential url_name="s">{body}</sequential>'
+    if level != "chapter":
+        body = f'<chapter url_name="c">{body}</chapter>'
+    course = course_of(tmp_path, body)
+    pool = course.block(key_in(course, tag, "pool"))
+    assert list(units_of(course)) == [pool]
+    assert unit_with(course, str(key_in(course, "html", "h"))) is pool
+    assert cards_of(pool) == [pool]
+    (unit,) = (unit for chapter in outline(course, AnonymousUser()) for s in chapter.sections for unit in s.units)
+    assert unit.url == unit_url(pool)

@@ -95,11 +95,20 @@ def test_an_alias_that_leads_nowhere_falls_back_to_the_tag(settings):
     assert "entry point no-such-entry-point: no installed package has it\nentry point done:\n" in text
 
 
-def test_the_runtimes_own_tags_need_no_package():
-    text, status = run("vertical")
+@pytest.mark.parametrize("tag", ["vertical", "conditional", "library_content", "itembank", "randomize"])
+def test_the_runtimes_own_tags_need_no_package(tag):
+    text, status = run(tag)
     assert status == 0
-    assert "<vertical> is the runtime's own" in text
+    assert f"<{tag}> is the runtime's own" in text
     assert "children: children" in text
+
+
+@pytest.mark.parametrize("tag", ["vertical", "library_content"])
+def test_an_alias_goes_before_the_runtimes_own(settings, tag):
+    settings.FIELDSTONE = {**settings.FIELDSTONE, "BLOCK_ALIASES": {tag: "done"}}
+    text, status = run(tag)
+    assert status == 0
+    assert f"<{tag}> can be loaded from done-xblock" in text
 
 
 def test_an_aside_is_found_too():
@@ -115,6 +124,20 @@ def test_a_name_that_nothing_has_gets_the_names_like_it():
     assert "No installed package provides <drag-and-drop>." in text
     assert "Installed are: drag-and-drop-v2." in text
     assert "BLOCK_ALIASES" in text
+
+
+@pytest.mark.parametrize(
+    ("tag", "like_it"),
+    [
+        ("Foo", ""),
+        ("PROBLEM", "  Installed are: problem, "),
+        ("Library_Content", "  Installed are: library_content"),
+    ],
+)
+def test_a_name_in_capitals_that_nothing_has_is_not_installed(tag, like_it):
+    text, status = run(tag)
+    assert status == 1
+    assert f"No installed package provides <{tag}>.\n{like_it}" in text
 
 
 def test_the_list_has_what_loads_and_what_does_not(package):

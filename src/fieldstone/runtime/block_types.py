@@ -22,14 +22,18 @@ OWN: dict[str, type[XBlock]] = {**STRUCTURE, **POOLS}
 """The blocks of this package."""
 
 
+def is_own(block_type: str) -> bool:
+    """Is it one of this package, and not mapped to another by the site?"""
+    return block_type in OWN and block_type not in conf.block_aliases()
+
+
 @cache
 def block_class(block_type: str) -> type[XBlock]:
     """The class for a block type. Raises ``BlockUnavailableError`` saying what to do."""
-    of_the_site = conf.block_aliases()
-    if block_type not in of_the_site and block_type in OWN:
+    if is_own(block_type):
         return OWN[block_type]
     hide_apps_that_are_off()
-    aliases = {**EXTRACTED, **of_the_site}
+    aliases = {**EXTRACTED, **conf.block_aliases()}
     for entry_point in (aliases.get(block_type, block_type), block_type):
         try:
             cls: type[XBlock] = XBlock.load_class(entry_point)

@@ -5,6 +5,10 @@ Open edX mixes these fields into every block, and its published blocks count on 
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from typing import Any
+
 from xblock.fields import Boolean, Date, Integer, Scope, String, Timedelta
 
 from fieldstone.runtime.platform_names import PlatformNames
@@ -26,3 +30,23 @@ class InheritedSettings(PlatformNames):
 
 
 INHERITED = frozenset(InheritedSettings.fields)
+
+
+def setting(name: str, value: Any) -> Any:
+    """A setting out of an attribute or a policy, as its field's JSON form.
+
+    Attributes are JSON, as Open edX writes them, but texts, dates and times stand there as they are as well:
+    ``format="2024"`` is a text. Raises ``ValueError`` when it is nothing that the field can read.
+    """
+    field = InheritedSettings.fields[name]
+    is_text = isinstance(field, String | Date | Timedelta)
+    if isinstance(value, str) and (not is_text or value == "null" or value.startswith('"')):
+        with suppress(ValueError):  # no JSON: it is taken as it is
+            value = json.loads(value)
+    if isinstance(field, String) and isinstance(value, int | float):
+        value = json.dumps(value)
+    try:
+        field.from_json(value)
+    except Exception as error:  # a date out of range is an OverflowError, and so on
+        raise ValueError(f"{name}={value!r} cannot be read ({error})") from error
+    return value

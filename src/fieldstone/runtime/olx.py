@@ -7,7 +7,6 @@ A block is defined where it stands, or in a file of its own that ``<problem url_
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import sys
 from pathlib import Path
@@ -24,9 +23,9 @@ from xblock.fields import Scope, ScopeIds
 from fieldstone.errors import CourseError, InvalidPlaceError
 from fieldstone.runtime.block_types import block_class
 from fieldstone.runtime.course import AuthoredFieldData, Course, CourseBlock
-from fieldstone.runtime.derived_ids import DerivedIds
+from fieldstone.runtime.derived_ids import DerivedIds, is_derived
 from fieldstone.runtime.ids import CourseIds
-from fieldstone.runtime.inheritance import INHERITED, InheritedSettings
+from fieldstone.runtime.inheritance import INHERITED, InheritedSettings, setting
 from fieldstone.runtime.olx_files import CourseFiles
 from fieldstone.runtime.ready_classes import ReadyClasses
 from fieldstone.runtime.structure import BlockUnavailableError
@@ -36,6 +35,9 @@ log = logging.getLogger(__name__)
 
 NOT_BLOCKS = frozenset({"wiki", "textbook", "pdf_textbook", "html_textbook"})
 """Children of <course> that are no blocks."""
+
+POINTER = frozenset({"url_name", "org", "course"})
+"""Attributes of a node that points to a file; the last two make the key of a course."""
 
 OF_THE_BLOCK = (Scope.user_state, Scope.user_state_summary)
 """Scopes of what is stored under a block's id."""
@@ -65,7 +67,7 @@ class _Reader:
         self.blocks: dict[str, CourseBlock] = {}
         self.problems: list[str] = []
         self.keeps_files = False
-        self.derived_ids = DerivedIds()
+        self.derived_ids = DerivedIds(self.files.names(self.node))
         self.nameless: set[str] = set()
         self.runtime = ParseRuntime(self)
 
@@ -86,6 +88,7 @@ class _Reader:
     def add(self, node: etree._Element, parent: CourseBlock | None) -> CourseBlock | None:
         """Read the block at a node, and through its ``parse_xml`` those below it. ``None``: there already."""
         definition, broken = self.definition_of(node)
+        self.note_what_is_beside_a_pointer(node, definition)
         usage_key = self.usage_key(node, parent)
         if usage_key is None:
             return None
@@ -99,7 +102,7 @@ class _Reader:
         title = settings.get("display_name") or node.tag.replace("_", " ").replace("-", " ").capitalize()
         block = CourseBlock(usage_key, node.tag, parent, str(title))
         self.blocks[str(usage_key)] = block
-        block.inheritable = {name: _setting(value) for name, value in settings.items() if name in INHERITED}
+        block.inheritable = self.inheritable(definition, settings)
         if parent is not None:
             parent.children.append(block)
         if broken is None:
@@ -118,6 +121,21 @@ class _Reader:
                 raise
             return node, error
 
+    def note_what_is_beside_a_pointer(self, node: etree._Element, definition: etree._Element) -> None:
+        unused = [] if definition is node else sorted(set(map(str, node.attrib)) - POINTER)
+        if unused:
+            self.problem(node, f"beside the url_name, which points to a file: {', '.join(unused)}; write it there")
+
+    def inheritable(self, node: etree._Element, settings: dict[str, Any]) -> dict[str, Any]:
+        """What those below take from a block; a problem noted where they could not read it."""
+        found = {}
+        for name in (name for name in settings if name in INHERITED):
+            try:
+                found[name] = setting(name, settings[name])
+            except ValueError as error:
+                self.problem(node, f"{error}; nothing below takes it")
+        return found
+
     def usage_key(self, node: etree._Element, parent: CourseBlock | None) -> UsageKey | None:
         """The key of a block; ``None``, and a problem noted, when it could not be one that the store keeps."""
         block_id = node.get("url_name") if parent else self.run
@@ -128,37 +146,45 @@ class _Reader:
         except (InvalidKeyError, InvalidPlaceError) as error:
             self.problem(node, f"url_name {named!r} makes no usage key ({error}); this block is left out")
             return None
-        if not block_id:
+        if not block_id or is_derived(node.tag, block_id):
+            # One that was given its derived id as its name too: that shall change no ids below it.
             self.nameless.add(str(key))
         return key
 
     def load(self, definition: etree._Element, block: CourseBlock) -> None:
         """Have the block's class read its definition into the authored field data."""
-        key = block.usage_key
         try:
             cls = self.runtime.mixologist.mix(block_class(block.block_type))
-            plain = cls.parse_xml.__func__ is XBlock.parse_xml.__func__
-            if plain:
-                # It makes a field of every attribute, and warns where the block has none for it.
-                for name in set(definition.attrib) - set(cls.fields):
-                    del definition.attrib[name]
-            else:
-                definition.set("url_name", key.block_id)
-                self.keeps_files = self.keeps_files or _keeps_files(cls)
-            xblock = _parsed(cls, definition, self.runtime, ScopeIds(None, block.block_type, key, key))
-            if plain:  # the readers of Open edX's own blocks ask for the policy themselves
-                for name, value in self.policy_of(key).items():
-                    if name in cls.fields:
-                        setattr(xblock, name, cls.fields[name].from_json(value))
-            xblock.parent = block.parent.usage_key if block.parent else None
-            xblock.save()
+            self.load_as(cls, definition, block)
         except Exception as error:  # whatever a published block raises: the others go on
             reason = str(error)
             if not isinstance(error, BlockUnavailableError):
-                log.info("%s could not read its OLX", key, exc_info=True)
+                log.info("%s could not read its OLX", block.usage_key, exc_info=True)
                 reason = f"<{block.block_type}> could not read its OLX: {type(error).__name__}: {error}"
             block.unavailable = reason
             self.problem(definition, reason)
+
+    def load_as(self, cls: type[XBlock], definition: etree._Element, block: CourseBlock) -> None:
+        key = block.usage_key
+        plain = cls.parse_xml.__func__ is XBlock.parse_xml.__func__
+        handed_down = _handed_down(cls)
+        if plain:
+            # It makes a field of every attribute, and warns where the block has none for it.
+            for name in (set(definition.attrib) - set(cls.fields)) | handed_down:
+                definition.attrib.pop(name, "")
+        else:
+            definition.set("url_name", key.block_id)
+            self.keeps_files = self.keeps_files or _keeps_files(cls)
+        xblock = _parsed(cls, definition, self.runtime, ScopeIds(None, block.block_type, key, key))
+        policy = {} if str(key) in self.runtime.asked_for_policy else self.policy_of(key)
+        values = {name: value for name, value in policy.items() if name not in handed_down}
+        own = handed_down if plain else handed_down & policy.keys()
+        values |= {name: value for name, value in block.inheritable.items() if name in own}
+        for name, value in values.items():
+            if name in cls.fields:
+                setattr(xblock, name, cls.fields[name].from_json(value))
+        xblock.parent = block.parent.usage_key if block.parent else None
+        xblock.save()
 
     def policy_of(self, usage_key: UsageKey) -> dict[str, Any]:
         """The settings that policy.json has for a block; they go before those of its XML."""
@@ -192,6 +218,8 @@ class ParseRuntime(ReadyClasses):
             ids, ids, services={"field-data": AuthoredFieldData(reader.blocks)}, mixins=(InheritedSettings,)
         )
         self._reader = reader
+        self.asked_for_policy: set[str] = set()
+        """The readers of most of Open edX's own blocks ask; for the others, the policy is set afterwards."""
         # Blocks open further files through this, as html does its .html; it cannot leave the folder.
         self.resources_fs = OSFS(str(reader.files.folder))
 
@@ -205,6 +233,7 @@ class ParseRuntime(ReadyClasses):
 
     def get_policy(self, usage_id: UsageKey) -> dict[str, Any]:
         """The settings that policy.json has for a block; Open edX's own blocks ask for them."""
+        self.asked_for_policy.add(str(usage_id))
         return self._reader.policy_of(usage_id)
 
     def parse_asides(self, node: etree._Element, def_id: Any, usage_id: Any, id_generator: Any) -> list[Any]:
@@ -238,15 +267,12 @@ def _parsed(cls: type[XBlock], definition: etree._Element, runtime: ParseRuntime
     return cls.parse_xml(definition, runtime, scope_ids, *more)
 
 
+def _handed_down(cls: type[XBlock]) -> set[str]:
+    """The settings that a block takes from its course, but for those that it has fields of its own for."""
+    return {name for name in INHERITED if cls.fields[name] is InheritedSettings.fields[name]}
+
+
 def _keeps_files(cls: type[XBlock]) -> bool:
     """May the class, as it reads its XML, put files into Django's default storage? It then has that at hand."""
     module = sys.modules[cls.parse_xml.__func__.__module__]
     return any(value is default_storage for value in vars(module).values())
-
-
-def _setting(text: Any) -> Any:
-    """A setting from an attribute: JSON where it is JSON, as Open edX reads it."""
-    try:
-        return json.loads(text)
-    except (ValueError, TypeError):
-        return text

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,9 @@ from opaque_keys.edx.locator import CourseLocator, LibraryLocator
 
 from fieldstone.errors import CourseError
 from fieldstone.runtime.structure import STRUCTURE
+
+MAX_XML = 10 * 1024**2
+"""Of one XML file, in bytes. In memory it takes up to a hundred times as much; no published course comes near."""
 
 ROOTS = ("course", "library")
 
@@ -33,11 +39,19 @@ class CourseFiles:
         # No entities, no network: a course is somebody's upload.
         parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
         try:
-            return etree.parse(str(path), parser).getroot()
+            with path.open("rb") as file:
+                content = file.read(MAX_XML + 1)
+            if len(content) > MAX_XML:
+                raise CourseError(self.shown(path), f"it is larger than {MAX_XML // 1024**2} MiB; divide it")
+            # Of bytes, for from a path the parser would unpack what is compressed, to any size.
+            root = etree.parse(BytesIO(content), parser, base_url=os.fsencode(path)).getroot()
         except etree.XMLSyntaxError as error:
             raise CourseError(self.shown(path), error.msg or "broken XML", error.lineno) from error
         except OSError as error:
             raise CourseError(self.shown(path), "the file is missing or cannot be read") from error
+        for entity in root.iter(etree.Entity):
+            raise self.error(entity, f"the entity {entity.text} is not expanded; write the character itself")
+        return root
 
     def shown(self, path: Path) -> Path:
         """What a file is called to people: one of an archive is not in the folder that they know."""
@@ -87,6 +101,21 @@ class CourseFiles:
             raise self.error(root, f"<{node.tag}> is expected here, not <{root.tag}>")
         return root
 
+    def names(self, root: etree._Element) -> set[tuple[str, str]]:
+        """Tag and ``url_name`` of all that has one below a root, in the files that are pointed to as well."""
+        names: set[tuple[str, str]] = set()
+        waiting = [root]
+        while waiting:
+            for node in waiting.pop().iter(etree.Element):
+                name = (node.tag, node.get("url_name", ""))
+                if not name[1] or name in names:
+                    continue
+                names.add(name)
+                with suppress(CourseError):  # of which the reader tells
+                    definition = self.definition_of(node)
+                    waiting += [] if definition is node else [definition]
+        return names
+
     def policy(self, run: str) -> dict[str, dict[str, Any]]:
         """``policies/<run>/policy.json``: settings by ``type/url_name``."""
         path = self.folder / "policies" / run / "policy.json"
@@ -107,6 +136,10 @@ class CourseFiles:
         except ValueError as error:
             line = getattr(error, "lineno", None)
             raise CourseError(self.shown(path), f"not JSON ({error})", line) from error
+        except RecursionError as error:
+            raise CourseError(self.shown(path), "it is nested too deeply") from error
+        except OSError as error:
+            raise CourseError(self.shown(path), f"the file cannot be read ({error.strerror})") from error
         if not isinstance(found, dict):
             raise CourseError(self.shown(path), _OBJECTS)
         return found

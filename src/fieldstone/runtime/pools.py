@@ -33,7 +33,8 @@ class Pool(StructureBlock):
         ``max_count`` has changed, blocks come or go: those go that came last.
         """
         children = {(key.block_type, key.block_id): key for key in self.children}
-        wanted = len(children) if self.max_count == EVERYTHING else max(self.max_count, 0)
+        count = 1 if self.max_count is None else self.max_count
+        wanted = len(children) if count == EVERYTHING else max(count, 0)
         kept = list(dict.fromkeys(place for place in map(tuple, self.selected) if place in children))[:wanted]
         left = [place for place in children if place not in set(kept)]
         # By learner and pool, so that two first requests at once give the same.

@@ -86,9 +86,14 @@ def _chapters(course: Course) -> list[tuple[str, list[tuple[str, list[CourseBloc
     if course.is_library:
         return [(course.root.title, [("Blocks", course.root.children)])]
     return [
-        (chapter.title, [(section.title, section.children) for section in chapter.children])
+        (chapter.title, [(section.title, _inside(section)) for section in _inside(chapter)])
         for chapter in course.root.children
     ]
+
+
+def _inside(block: CourseBlock) -> list[CourseBlock]:
+    """What a chapter or section holds, or the block itself: what is in a ``conditional`` it alone may show."""
+    return block.children if block.block_type in PLAIN else [block]
 
 
 def cards_of(unit: CourseBlock) -> list[CourseBlock]:

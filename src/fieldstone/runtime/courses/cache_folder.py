@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from django.core.files import locks
 
@@ -76,9 +77,9 @@ class CacheFolder:
         """Keep a text under a name, whole or not at all. Raises ``CacheUnusableError``."""
         body = text.encode()
         path = self.ready() / name
-        handle, temporary = -1, ""
+        temporary = ""
         try:
-            handle, temporary = tempfile.mkstemp(dir=self.path, prefix=".new-")
+            handle, temporary = tempfile.mkstemp(dir=self.path, prefix=f".new-{name}-")
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
             Path(temporary).replace(path)
@@ -87,14 +88,53 @@ class CacheFolder:
                 Path(temporary).unlink(missing_ok=True)
             raise CacheUnusableError(f"{path} cannot be written: {error.strerror}. {_NEXT}") from error
 
+    def clear_unfinished(self, name: str) -> None:
+        """Delete what a process that was killed has left of this name. The caller holds the lock of the name."""
+        for path in self.path.glob(f".new-{name}-*"):
+            _delete(path)
+
+    def hold(self, path: Path) -> IO[Any]:
+        """Nobody prunes the path until the file that this gives is closed, or its process has ended.
+
+        The caller holds the lock of the name. Raises ``CacheUnusableError``.
+        """
+        try:
+            file = _mark_of(path).open("ab")
+        except OSError as error:
+            raise CacheUnusableError(f"{path} cannot be held: {error.strerror}. {_NEXT}") from error
+        locks.lock(file, locks.LOCK_SH)
+        return file
+
     def prune(self, pattern: str) -> None:
-        """Delete what fits the pattern, but for the ``KEPT`` that are newest."""
+        """Delete what fits the pattern, but for the ``KEPT`` that are newest, and what somebody holds.
+
+        The caller holds the lock of the name.
+        """
         found = sorted(self.path.glob(pattern), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         for path in found[KEPT:]:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            if not _is_held(path):
+                for beside in self.path.glob(f"{path.name}*"):
+                    _delete(beside)
+
+
+def _mark_of(path: Path) -> Path:
+    """The file beside it that those who use it keep locked."""
+    return path.with_name(f"{path.name}.used")
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with _mark_of(path).open("rb") as file:
+            return not locks.lock(file, locks.LOCK_EX | locks.LOCK_NB)
+    except FileNotFoundError:
+        return False
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 _NEXT = 'Name another: FIELDSTONE = {"COURSE_CACHE": "path/to/a/folder"}.'

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import CourseKey, UsageKey
 
 from fieldstone.runtime.course import Course, CourseBlock
@@ -21,31 +23,36 @@ class NotASnapshotError(Exception):
 
 
 class NotStorableError(Exception):
-    """The course cannot be written as JSON: a block has a value that JSON does not have."""
+    """The course cannot be written as JSON: a block has a value that would come back as another one."""
 
 
 def as_text(course: Course) -> str:
     """Raises ``NotStorableError`` naming the block."""
     places = {id(block): index for index, block in enumerate(course.blocks.values())}
-    return json.dumps(
-        {
-            "format": FORMAT,
-            "key": str(course.key),
-            "blocks": [_row(block, places) for block in course.blocks.values()],
-            "problems": course.problems,
-            "policy": course.policy,
-            "grading_policy": course.grading_policy,
-            "keeps_files": course.keeps_files,
-        },
-        separators=(",", ":"),
-    )
-
-
-def _row(block: CourseBlock, places: dict[int, int]) -> list[Any]:
+    data = {
+        "format": FORMAT,
+        "key": str(course.key),
+        "blocks": [_row(block, places, course) for block in course.blocks.values()],
+        "problems": course.problems,
+        "policy": course.policy,
+        "grading_policy": course.grading_policy,
+        "keeps_files": course.keeps_files,
+    }
     try:
-        authored = json.dumps(block.authored, default=_plain, allow_nan=True)
-    except (TypeError, ValueError) as error:
-        raise NotStorableError(f"{block.usage_key}: {error}") from error
+        return json.dumps(data, separators=(",", ":"))
+    except RecursionError as error:
+        raise NotStorableError("policy.json or grading_policy.json: nested too deeply") from error
+
+
+def _row(block: CourseBlock, places: dict[int, int], course: Course) -> list[Any]:
+    try:
+        authored = json.dumps(block.authored, default=_plain)
+        # Not all that JSON can write comes back the same: keys that are no texts, tuples, what looks like a key.
+        read = _with_keys(json.loads(authored), course.key, course.blocks)
+        if not _is_same(block.authored, read):
+            raise NotStorableError(f"{block.usage_key}: a value that would come back as another")
+    except (TypeError, ValueError, RecursionError, InvalidKeyError) as error:
+        raise NotStorableError(f"{block.usage_key}: {type(error).__name__}: {error}") from error
     return [
         block.block_type,
         block.usage_key.block_id,
@@ -55,6 +62,20 @@ def _row(block: CourseBlock, places: dict[int, int]) -> list[Any]:
         block.inheritable,
         block.unavailable,
     ]
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    if type(value) is not type(other):
+        return False
+    if isinstance(value, dict):
+        # In their order: Python keeps it, and blocks show it.
+        same_names = _is_same(list(value), list(other))
+        return same_names and all(_is_same(value[name], other[name]) for name in value)
+    if isinstance(value, list):
+        return len(value) == len(other) and all(map(_is_same, value, other))
+    if isinstance(value, float) and math.isnan(value):
+        return math.isnan(other)
+    return bool(value == other)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 1.0
 """So many seconds pass before ``current`` looks for changes again."""
+
+TRIES = 3
+"""So often a course is read when its files are changed meanwhile."""
 
 
 class CourseSource:
@@ -68,20 +73,36 @@ class CourseSource:
         version = self._version_now()
         self._looked_at = self._clock()
         if version != self._version or (self._course is None and self._error is None):
-            self._version, self._error = version, None
             try:
-                self._course = self._read(version)
-            except CourseError as error:
-                self._error = error
+                self._read_settled(version)
+            except Exception:  # no version is known for good then: the next look reads again
+                self._version, self._looked_at = "", float("-inf")
+                raise
         if self._error is not None or self._course is None:
             raise (self._error or CourseError(self._path, "it was not read")).with_traceback(None)
         return self._course
 
+    def _read_settled(self, version: str) -> None:
+        """Read the course, and again when files were changed meanwhile: it may be half of each."""
+        for _ in range(TRIES):
+            course, error = self._course, None
+            try:
+                course = self._read(version)
+            except CourseError as raised:
+                error = raised
+            read, version = version, self._version_now()
+            if read == version:
+                break
+        else:
+            version = ""  # the next look reads it again
+        self._version, self._course, self._error = version, course, error
+
     def _version_now(self) -> str:
         if self._path.is_file():
             found = self._path.stat()
-            if self._archive_digest[0] != (found.st_size, found.st_mtime_ns):
-                self._archive_digest = ((found.st_size, found.st_mtime_ns), digest_of(self._path))
+            facts = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if self._archive_digest[0] != facts:
+                self._archive_digest = (facts, digest_of(self._path))
             text = self._archive_digest[1] + reader_version()
             return hashlib.sha256(text.encode()).hexdigest()[:32]
         try:
@@ -106,8 +127,18 @@ class CourseSource:
 
     def _read_alone(self, name: str, version: str) -> Course:
         folder = self._path.resolve()
-        if folder.is_file():
+        if not folder.is_file():
+            return self._of_folder(folder, name, version)
+        with ExitStack() as held:
             folder = unpacked(folder, self._archive_digest[1], self._cache, name)
+            held.enter_context(self._cache.hold(folder))
+            course = self._of_folder(folder, name, version)
+            # Whoever has the course may ask for its files: they stay as long as it does.
+            weakref.finalize(course, held.pop_all().close)
+        self._cache.prune(f"{name}-*.course")
+        return course
+
+    def _of_folder(self, folder: Path, name: str, version: str) -> Course:
         snapshot, marker = f"{name}-{version}.json", f"fieldstone/courses/{name}"
         text = self._cache.read(snapshot)
         if text is not None:
@@ -126,13 +157,14 @@ class CourseSource:
         """The course as all processes have it: as it comes out of its snapshot."""
         try:
             text = as_text(course)
-        except NotStorableError as error:
+            kept = from_text(text, course.folder)
+        except (NotStorableError, NotASnapshotError) as error:
             log.warning("Each process reads the course %s for itself: JSON cannot hold %s", self._path, error)
             return course
         if self._version_now() == version:  # else files were changed meanwhile, and this may be half of each
             self._cache.write(snapshot, text)
             self._cache.prune(f"{name}-*.json")
-        return from_text(text, course.folder)
+        return kept
 
 
 def _marked(marker: str, version: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import Distribution, entry_points
 from importlib.util import find_spec
@@ -64,15 +64,34 @@ def _sources(value: str) -> Iterator[bytes]:
         yield from _stats(Path(place), "*.py")
 
 
-def _stats(folder: Path, pattern: str) -> Iterable[bytes]:
-    """A line for each file: path, size and time of its last change. Links to folders are not followed."""
+def _stats(folder: Path, pattern: str) -> Iterator[bytes]:
+    """A line for each file: path, size, times of its last change. Links to folders are not followed.
+
+    Both times, of the content and of the entry: tools that copy files set the first, and nobody can set the other.
+    Raises ``OSError`` about the folder itself; what vanishes meanwhile below it is not there.
+    """
     ending = pattern.removeprefix("*")
     waiting = [str(folder)]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif entry.name.endswith(ending):
-                    stat = entry.stat(follow_symlinks=entry.is_file())  # a broken link has a time of its own
-                    yield f"{entry.path} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="surrogateescape")
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as found:
+                entries = list(found)
+        except FileNotFoundError:
+            if place == str(folder):
+                raise
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif entry.name.endswith(ending):
+                yield from _line(entry)
+
+
+def _line(entry: os.DirEntry[str]) -> Iterator[bytes]:
+    try:
+        stat = entry.stat(follow_symlinks=entry.is_file())  # a broken link has times of its own
+    except FileNotFoundError:
+        return
+    line = f"{entry.path} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\n"
+    yield line.encode(errors="surrogateescape")

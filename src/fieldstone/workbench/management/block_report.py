@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from fieldstone.runtime.anatomy import anatomy
+from fieldstone.runtime.block_types import EXTRACTED, OWN
 from fieldstone.runtime.entry_points import Attempt, Candidate
 from fieldstone.runtime.load_errors import cause_of, missing_requirements, short_traceback
 from fieldstone.runtime.services import service_names
@@ -78,16 +79,18 @@ def _search(attempt: Attempt) -> Iterator[Line]:
 
 def _not_installed(tag: str, everything: Sequence[Candidate]) -> Iterator[Line]:
     yield Line(f"No installed package provides <{tag}>.", "bad")
-    names = {candidate.name.lower(): candidate.name for candidate in everything}
-    if names.get(tag.lower(), tag) != names.get(tag.lower(), tag).lower():
+    published = {candidate.name.lower(): candidate.name for candidate in everything}
+    found = published.get(tag.lower(), "")
+    if found != found.lower():
         yield Line(
-            f"  There is an entry point {names[tag.lower()]}, with capitals in its name. XBlock looks names up in "
+            f"  There is an entry point {found}, with capitals in its name. XBlock looks names up in "
             "lower case and never finds it: that is for its package to mend."
         )
         return
-    close = get_close_matches(tag.lower(), names, n=3)
+    extracted = {name for name, entry_point in EXTRACTED.items() if entry_point in published}
+    close = get_close_matches(tag.lower(), sorted({*published.values(), *OWN, *extracted}), n=3)
     if close:
-        yield Line(f"  Installed are: {', '.join(names[name] for name in close)}.")
+        yield Line(f"  Installed are: {', '.join(close)}.")
     yield Line(
         f'  Install the package that does, or map the tag: FIELDSTONE = {{"BLOCK_ALIASES": {{"{tag}": "..."}}}}.'
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 
+from fieldstone.runtime.block_types import OWN, is_own
 from fieldstone.runtime.entry_points import Candidate, installed, look_up
-from fieldstone.runtime.structure import STRUCTURE
 from fieldstone.workbench.management.block_report import Line, of_attempts, of_structure, overview
 
 EXAMPLES = """examples:
@@ -44,8 +44,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str | None, **options: Any) -> None:
         if name is None:
             loads, lines = overview([_loaded(candidate) for candidate in installed()])
-        elif name in STRUCTURE:
-            loads, lines = of_structure(name, STRUCTURE[name])
+        elif is_own(name):
+            loads, lines = of_structure(name, OWN[name])
         else:
             loads, lines = of_attempts(name, look_up(name), installed())
         for line in lines:
