@@ -10,6 +10,7 @@ from django.db.transaction import TransactionManagementError
 
 from fieldstone.errors import ConflictError, InvalidPlaceError
 from fieldstone.store import DELETED, Preferences, Summary, UserInfo
+from fieldstone.store.models import XModuleUserStateSummaryField
 from fieldstone.testing import race
 from tests.conftest import each_engine, usage
 
@@ -118,3 +119,36 @@ def test_who_has_locked_places_is_saved_over_by_nobody(store, learner, alias):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: (count(), connections[alias].close()), range(12)))
     assert all(state.fields["n"] == 12 for state in store.read(learner, places).values())
+
+
+@each_engine
+def test_a_lock_takes_the_rows_of_fields_in_the_order_in_which_a_save_does(store, learner, alias):
+    """By name, not as they came to be stored: else a save and a lock could each wait for the other."""
+    if connections[alias].vendor != "postgresql":
+        pytest.skip("who waits for a row is asked of PostgreSQL")
+    place, rows = Summary(A), XModuleUserStateSummaryField.objects.using(alias).select_for_update(nowait=True)
+
+    def lock() -> None:
+        try:
+            with transaction.atomic(alias), connections[alias].cursor() as cursor:
+                for way in ("indexscan", "bitmapscan"):  # as for a small table whose statistics are known
+                    cursor.execute(f"SET LOCAL enable_{way} = off")
+                store.lock(None, [place])
+        finally:
+            connections[alias].close()
+
+    def someone_waits() -> bool:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return cursor.fetchone()[0] > 0
+
+    for name in ("y", "x"):
+        store.save(None, {place: {name: 0}})
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic(alias):
+            rows.get(field_name="x")
+            locking = pool.submit(lock)
+            while not someone_waits():
+                assert not locking.done()
+            rows.get(field_name="y")
+        locking.result()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth.models import UserManager
 from django.test import Client
 
 from fieldstone.store.models import StudentModule
 from fieldstone.store.store import Store
+from fieldstone.testing import fail_at
 from tests.runtime.courses import example
 from tests.workbench.pages import send, send_answer, state_url, unit_url
 
@@ -76,6 +80,73 @@ def test_a_name_that_is_taken_is_refused_in_any_case(client, ada, name):
 def test_the_form_of_a_refused_name_keeps_where_one_was_going(client):
     page = create(client, "two words", next="/unit/x/").content.decode()
     assert '<input type="hidden" name="next" value="/unit/x/">' in page
+
+
+@pytest.mark.parametrize("name", ["ada", "Ada"])
+def test_a_name_that_is_taken_while_it_is_looked_for_is_refused_too(client, monkeypatch, name):
+    create_user = UserManager.create_user
+
+    def forestalled(self, username):
+        self.create(username=username)
+        return create_user(self, username)
+
+    monkeypatch.setattr(UserManager, "create_user", forestalled)
+    response = create(client, name)
+    assert response.status_code == 400
+    assert "There is an account of this name already" in response.content.decode()
+    assert current(client) is None
+
+
+# What a visitor did
+
+QUESTION = example("problem", "q01-who-measured")
+
+
+@pytest.fixture
+def visiting(client, transactional_db):
+    """A visitor has answered."""
+    client.raise_request_exception = False
+    client.get(unit_url(QUESTION))
+    send_answer(client, QUESTION, "choice_1")
+    return client
+
+
+def shown(client):
+    return client.get(state_url(QUESTION)).content.decode()
+
+
+def test_what_a_visitor_did_is_the_new_learners(visiting):
+    create(visiting, "ada")
+    assert "choice_1" in shown(visiting)
+    assert Store().read(get_user(visiting), [QUESTION])[QUESTION].revision == 1
+
+
+def test_where_it_cannot_be_made_theirs_there_is_no_learner_and_the_visitor_is_as_before(visiting):
+    with fail_at(re.compile("INSERT INTO fieldstone_student_module ")):
+        assert create(visiting, "ada").status_code == 500
+    assert not get_user_model().objects.exists()
+    assert "choice_1" in shown(visiting)
+    assert create(visiting, "ada").status_code == 302
+    assert "choice_1" in shown(visiting)
+
+
+def test_of_two_learners_made_of_one_visitor_one_has_what_the_visitor_did(visiting):
+    late = dict(visiting.session.items())
+    create(visiting, "ada")
+    other = Client()
+    session = other.session
+    session.update(late)
+    session.save()
+    assert create(other, "bob").status_code == 302
+    assert "choice_1" in shown(visiting)
+    assert current(other) == "bob"
+    assert "choice_1" not in shown(other)
+
+
+def test_what_a_visitor_did_before_they_became_a_learner_is_not_the_next_ones(visiting, ada):
+    switch(visiting, ada.pk)
+    create(visiting, "bob")
+    assert "choice_1" not in shown(visiting)
 
 
 # Switching

@@ -7,7 +7,7 @@ from django.test import Client
 
 from fieldstone.runtime.wiring import viewers
 from fieldstone.store.models import StudentModule
-from tests.runtime.courses import example
+from tests.runtime.courses import COURSE_XML, course_files, example
 from tests.workbench.pages import state_url, unit_url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ids_forgotten")]
@@ -85,3 +85,14 @@ def test_a_preview_takes_a_token_as_a_learners_page_does(ada):
         VOTE, '{"choice": "recall"}', content_type="application/json", headers={"X-CSRFToken": token}
     )
     assert answer.status_code == 200
+
+
+def test_a_link_that_an_author_follows_edits_nothing(client, ada, tmp_path, settings, odd_blocks):
+    """A GET carries no CSRF token, so another site may have made it."""
+    unit = '<vertical url_name="u"><test-scribbler url_name="s"/></vertical>'
+    chapter = f"<chapter><sequential>{unit}</sequential></chapter>"
+    course = course_files(tmp_path, {"course.xml": COURSE_XML.format(chapter)})
+    settings.FIELDSTONE = {**settings.FIELDSTONE, "COURSE": course}
+    client.force_login(ada)
+    url = "/xblock/preview/block-v1:Org+Course+run+type@test-scribbler+block@s/handler/scribble"
+    assert client.get(url).status_code == 405

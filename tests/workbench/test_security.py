@@ -53,9 +53,9 @@ def test_the_switcher_needs_a_token(path, ada, bob):
 def test_a_token_is_no_learner(client):
     """A visitor's vote is nobody's but the visitor's."""
     client = Client(enforce_csrf_checks=True)
-    page = client.get("/").content.decode()
-    token = re.search(r'<meta name="csrf-token" content="(\w+)">', page)[1]
     poll = example("poll", "study-habit")
+    page = client.get(unit_url(poll)).content.decode()
+    token = re.search(r'<meta name="csrf-token" content="(\w+)">', page)[1]
     response = send(client, poll, "vote", {"choice": "recall"}, headers={"X-CSRFToken": token})
     assert response.status_code == 200
     assert "recall" in client.get(state_url(poll)).content.decode()

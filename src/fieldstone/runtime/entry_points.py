@@ -14,6 +14,7 @@ from xblock.plugin import PluginMissingError, default_select
 
 from fieldstone import conf
 from fieldstone.runtime.block_types import EXTRACTED
+from fieldstone.runtime.optional_apps import hide_apps_that_are_off
 
 
 class AmbiguousNameError(Exception):
@@ -116,7 +117,8 @@ def look_up(tag: str) -> list[Attempt]:
 
 
 def attempt(name: str) -> Attempt:
-    """Load what is published under a name."""
+    """Load what is published under a name, as the runtime does."""
+    hide_apps_that_are_off()
     candidates = tuple(installed(name))
     if not candidates:
         return Attempt(name, candidates, None, None, None)

@@ -104,7 +104,9 @@ class CourseRuntime(ReadyClasses, BlockServices):
         self._waiting: list[Event] | None = None
         self._saving: ExitStack | None = None
         drafts = viewer.preview_store("draft", course.key) if viewer.is_author else None
-        authored = AuthorsFields(AuthoredFieldData(course.blocks), drafts)
+        self._authored = authored = AuthorsFields(
+            AuthoredFieldData(course.blocks), drafts, lambda: self.field_data_cache.read_only
+        )
         learned = KvsFieldData(DjangoKeyValueStore(self.field_data_cache))
         services = services_for(self)
         services["field-data"] = SplitFieldData(
@@ -221,6 +223,8 @@ class CourseRuntime(ReadyClasses, BlockServices):
         self._waiting = []
         try:
             with ExitStack() as self._saving:
+                # Left last: what is forestalled discards the author's edits, too.
+                self._saving.enter_context(self._authored.saving_at_the_end())
                 self._saving.enter_context(self.field_data_cache.saving_at_the_end(unless_changed=True))
                 yield
             events = self._waiting

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.core.files.uploadedfile import UploadedFile
@@ -34,6 +34,16 @@ def read_body(request: HttpRequest) -> None:
     _ = request.FILES if request.content_type == "multipart/form-data" else request.body
 
 
+class SentFile(DjangoUploadedFile):  # type: ignore[misc]  # xblock publishes no types
+    """A file as ``cgi.FieldStorage`` has it, whose name is that of its field in the form."""
+
+    name = ""
+
+    def __init__(self, name: str, file: UploadedFile[bytes]) -> None:
+        super().__init__(file)
+        self.name = name
+
+
 class HandlerRequest(DjangoWebobRequest):  # type: ignore[misc]  # xblock publishes no types
     """The request as one try of a handler gets it, with files of its own: blocks close and move what they get."""
 
@@ -56,12 +66,11 @@ def handler_request(request: HttpRequest) -> Iterator[HandlerRequest]:
         for field_name, files in request.FILES.lists():
             for file in files:
                 copy = stack.enter_context(_copy(file))
-                copy.field_name = field_name  # cgi.FieldStorage has it as its name
-                copies.add(field_name, DjangoUploadedFile(copy))
+                copies.add(field_name, SentFile(field_name, copy))
         yield HandlerRequest(request, copies)
 
 
-def _copy(file: UploadedFile) -> UploadedFile:
+def _copy(file: Any) -> UploadedFile[bytes]:
     if hasattr(file, "temporary_file_path"):  # which is not passed on, lest the file is moved away
         content: IO[bytes] = Path(file.temporary_file_path()).open("rb")  # noqa: SIM115  # the caller closes it
     else:

@@ -75,7 +75,8 @@ def lock_places(learner_id: int, wanted: Wanted, using: str) -> None:
             (USER_INFO.name, USER_INFO.columns, [(learner_id,)] if wanted.user_info else []),
         ):
             if rows:
-                engine.lock_rows(cursor, name, key, sorted(rows))
+                rows_of_fields = () if name == STATE else ("field_name",)
+                engine.lock_rows(cursor, name, key, sorted(rows), order=(*key, *rows_of_fields))
 
 
 def _whole(plan: Plan, connection: BaseDatabaseWrapper, checked: object) -> AbstractContextManager[Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
 from fieldstone.runtime.wiring import claim_state
+from fieldstone.runtime.wiring.errors import StateClaimedError
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -51,13 +54,27 @@ def all_learners(request: HttpRequest) -> list[Learner]:
 
 
 def create(request: HttpRequest, name: str) -> None:
-    """Make a learner and become it, with all that the session's visitor did. Raises ``NameTakenError``."""
+    """Make a learner and become it, with all that the session's visitor did. Raises ``NameTakenError``.
+
+    When that fails there is no learner, and the visitor is as before.
+    """
+    with transaction.atomic():
+        user = _created(name)
+        if not request.user.is_authenticated:  # what the visitor before an earlier learner did is not this one's
+            with suppress(StateClaimedError):  # by another form of this session: that learner has it, then
+                claim_state(request.session, user)
+    login(request, user, BACKEND)  # last: it deletes the session by which the visitor is known
+
+
+def _created(name: str) -> Any:
     manager: Any = get_user_model()._default_manager
     if manager.filter(**{f"{get_user_model().USERNAME_FIELD}__iexact": name}).exists():
         raise NameTakenError
-    user = manager.create_user(name)
-    login(request, user, BACKEND)
-    claim_state(request.session, user)
+    try:
+        with transaction.atomic():
+            return manager.create_user(name)
+    except IntegrityError as error:  # made meanwhile
+        raise NameTakenError from error
 
 
 def switch(request: HttpRequest, learner_id: int) -> bool:

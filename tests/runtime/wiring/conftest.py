@@ -34,7 +34,7 @@ def region(kind: Kind) -> Iterator[Region]:
 
 @pytest.fixture
 def of_ada(region: Region, ids_forgotten: None) -> EphemeralStore:
-    return EphemeralStore(region, lambda _: "ada", ttl=60)
+    return EphemeralStore(region, "ada", ttl=60)
 
 
 @pytest.fixture

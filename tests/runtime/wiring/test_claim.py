@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fieldstone.runtime.wiring import claim_state
+from fieldstone.runtime.wiring import EphemeralStore, claim_state
 from fieldstone.runtime.wiring.errors import StateClaimedError
-from fieldstone.runtime.wiring.viewers import begin_visit, visitors_store
+from fieldstone.runtime.wiring.viewers import begin_visit, visitor_of, visitors_store
 from fieldstone.store import Grade, Preferences, Store, Summary, UserInfo
 from fieldstone.store.plan import Plan
 from fieldstone.testing import fail_at
@@ -26,6 +26,7 @@ PREFERENCES = Preferences("problem")
 @pytest.fixture
 def visit(visitors, session, ids_forgotten):
     """Saves as the session's visitor."""
+    begin_visit(session)
 
     def save(changes, grades=None):
         visitors_store(session).save_plan(None, Plan.of(changes, grades or {}))
@@ -36,6 +37,27 @@ def visit(visitors, session, ids_forgotten):
 @pytest.fixture
 def ada(kind):
     return get_user_model().objects.create_user("ada")
+
+
+@pytest.fixture
+def bob(kind):
+    return get_user_model().objects.create_user("bob")
+
+
+@pytest.fixture
+def other_request(session):
+    """A request of the same session, which has read it before the visit ends."""
+
+    def copy():
+        other = type(session)()
+        other.update(dict(session))
+        return other
+
+    return copy
+
+
+class NotDoneError(Exception):
+    """Something else in the caller's transaction fails."""
 
 
 def stored(user, *places):
@@ -118,8 +140,9 @@ def test_a_save_after_the_claim_is_not_acknowledged(visit, session, ada):
 
 def test_a_save_between_the_claims_steps_is_claimed_too(visit, session, ada, monkeypatch):
     """The visitor answers again while the claim is writing: the newer answer is the account's."""
-    visit({A: {"x": 1}, B: {"y": 1}})
-    save_plan, again = Store.save_plan, [{A: {"x": 2}, C: {"z": 1}}]
+    Store().save(ada, {PREFERENCES: {"q": "account"}})
+    visit({A: {"x": 1}, B: {"y": 1}, PREFERENCES: {"p": 1, "q": 1}})
+    save_plan, again = Store.save_plan, [{A: {"x": 2}, C: {"z": 1}, PREFERENCES: {"p": 2, "q": 2}}]
 
     def saved_and_answered(self, *args, **options):
         receipt = save_plan(self, *args, **options)
@@ -130,7 +153,8 @@ def test_a_save_between_the_claims_steps_is_claimed_too(visit, session, ada, mon
     monkeypatch.setattr(Store, "save_plan", saved_and_answered)
     claim = claim_state(session, ada)
     assert stored(ada, A, B, C) == {A: {"x": 2}, B: {"y": 1}, C: {"z": 1}}
-    assert set(claim.moved) == {A, B, C}
+    assert stored(ada, PREFERENCES) == {PREFERENCES: {"p": 2, "q": "account"}}
+    assert (set(claim.moved), claim.kept) == ({A, B, C, PREFERENCES}, [])
 
 
 def test_a_save_of_the_account_between_the_claims_steps_wins(visit, session, ada, monkeypatch):
@@ -148,9 +172,8 @@ def test_a_save_of_the_account_between_the_claims_steps_wins(visit, session, ada
     assert stored(ada, A) == {A: {"x": "account"}}
 
 
-def test_every_acknowledged_answer_of_a_visitor_who_registers_is_the_accounts(visit, session, ada):
+def test_every_acknowledged_answer_of_a_visitor_who_registers_is_the_accounts(visit, session, ada, other_request):
     """Answers and the claim at once: each answer is either acknowledged, and claimed, or refused."""
-    begin_visit(session)
     acknowledged = []
 
     def answer(number):
@@ -162,8 +185,7 @@ def test_every_acknowledged_answer_of_a_visitor_who_registers_is_the_accounts(vi
         finally:
             connection.close()
 
-    visitor = type(session)()
-    visitor.update(dict(session))
+    visitor = other_request()
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(answer, number) for number in range(30)]
         answers[5].result()
@@ -171,7 +193,109 @@ def test_every_acknowledged_answer_of_a_visitor_who_registers_is_the_accounts(vi
         for each in answers:
             each.result()
     assert sorted(stored(ada, A)[A]) == sorted(acknowledged)
-    assert len(acknowledged) > 5
+    assert "x5" in acknowledged
+
+
+# Within the caller's transaction
+
+
+def test_a_claim_that_is_rolled_back_leaves_everything_with_the_visitor(visit, session, ada, bob):
+    """And whoever claims it then has it: the account of the one before is perhaps rolled back, too."""
+    visit({A: {"x": 1}})
+    with pytest.raises(NotDoneError), transaction.atomic():
+        claim_state(session, ada)
+        raise NotDoneError
+    assert stored(ada, A) == {}
+    visit({A: {"y": 2}})
+    claim_state(session, bob)
+    assert stored(bob, A) == {A: {"x": 1, "y": 2}}
+
+
+def test_what_a_visitor_saves_until_the_commit_is_claimed_and_nothing_after_it(visit, session, ada, other_request):
+    visit({A: {"x": 1}, PREFERENCES: {"p": 1}})
+    visitor = visitors_store(other_request())
+    with transaction.atomic():
+        claim = claim_state(session, ada)
+        assert stored(ada, A) == {A: {"x": 1}}
+        visitor.save_plan(None, Plan.of({A: {"x": 2}, B: {"y": 1}, PREFERENCES: {"p": 2}}, {}))
+    assert stored(ada, A, B, PREFERENCES) == {A: {"x": 2}, B: {"y": 1}, PREFERENCES: {"p": 2}}
+    assert set(claim.moved) == {A, B, PREFERENCES}
+    assert visitor_of(session) is None
+    with pytest.raises(StateClaimedError):
+        visitor.save_plan(None, Plan.of({A: {"x": 3}}, {}))
+
+
+def test_where_nothing_is_saved_meanwhile_it_is_moved_once(visit, session, ada):
+    visit({A: {"x": 1}, PREFERENCES: {"p": 1}})
+    with transaction.atomic():
+        claim = claim_state(session, ada, overwrite=True)
+    assert (set(claim.moved), claim.kept) == ({A, PREFERENCES}, [])
+    assert [revision.number for revision in Store().history(ada, A)] == [1]
+
+
+def test_of_two_requests_of_one_user_the_later_one_finds_it_done(visit, session, ada, other_request):
+    visit({A: {"x": 1}})
+    late, later, last = other_request(), other_request(), other_request()
+    with transaction.atomic():
+        claim_state(late, ada)
+        claim_state(session, ada)
+        claim_state(later, ada)
+    assert stored(ada, A) == {A: {"x": 1}}
+    assert claim_state(last, ada).moved == []
+    assert [visitor_of(each) for each in (session, late, later, last)] == [None] * 4
+
+
+# Two accounts, and crashes
+
+
+def test_a_visitor_is_one_accounts_only(visit, session, ada, bob, other_request, monkeypatch):
+    """While the one claims, the other is refused, and so it is afterwards."""
+    visit({A: {"x": 1}})
+    late, save_plan, refused = other_request(), Store.save_plan, []
+
+    def saved_while_another_claims(self, learner, *args, **options):
+        receipt = save_plan(self, learner, *args, **options)
+        if learner == ada:
+            with pytest.raises(StateClaimedError) as caught:
+                claim_state(late, bob)
+            refused.append(caught.value.claimer)
+        return receipt
+
+    monkeypatch.setattr(Store, "save_plan", saved_while_another_claims)
+    claim_state(session, ada)
+    with pytest.raises(StateClaimedError):
+        claim_state(late, bob)
+    assert refused == [str(ada.pk)]
+    assert (stored(ada, A), stored(bob, A)) == ({A: {"x": 1}}, {})
+
+
+def test_after_a_crash_in_the_middle_the_same_user_goes_on_and_no_other(visit, session, ada, bob, monkeypatch):
+    """The visitor is not locked out, either."""
+    visit({A: {"x": 1}})
+
+    class CrashError(BaseException):
+        pass
+
+    def crash(*args):
+        raise CrashError
+
+    with monkeypatch.context() as patched, pytest.raises(CrashError):
+        patched.setattr(EphemeralStore, "end", crash)
+        claim_state(session, ada)
+    visit({B: {"y": 1}})
+    with pytest.raises(StateClaimedError):
+        claim_state(session, bob)
+    claim_state(session, ada)
+    assert (stored(ada, A, B), stored(bob, A, B)) == ({A: {"x": 1}, B: {"y": 1}}, {})
+    assert [revision.number for revision in Store().history(ada, A)] == [1]
+
+
+def test_after_a_claim_that_failed_another_account_may_claim(visit, session, ada, bob):
+    visit({A: {"x": 1}, PREFERENCES: {"p": 2}})
+    with fail_at("INSERT INTO fieldstone_preferences"), pytest.raises(DatabaseError):
+        claim_state(session, ada)
+    claim_state(session, bob)
+    assert stored(bob, A) == {A: {"x": 1}}
 
 
 places = st.sampled_from([A, B, PREFERENCES, UserInfo()])
@@ -186,6 +310,7 @@ def test_any_two_states_come_together_as_said(account, visited, overwrite, visit
     user = get_user_model().objects.create_user(f"user-{get_user_model().objects.count()}")
     if account:
         Store().save(user, account)
+    begin_visit(session)
     if visited:
         visitors_store(session).save_plan(None, Plan.of(visited, {}))
     claim_state(session, user, overwrite=overwrite)

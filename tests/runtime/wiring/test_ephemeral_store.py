@@ -45,7 +45,7 @@ def test_what_is_saved_is_read_and_fields_that_are_not_named_stay(of_ada, place)
 
 
 def test_one_owner_has_nothing_of_another(of_ada, region):
-    of_bob = EphemeralStore(region, lambda _: "bob", ttl=60)
+    of_bob = EphemeralStore(region, "bob", ttl=60)
     save(of_ada, {place: {"x": 1} for place in EVERYWHERE})
     assert not read(of_bob, *EVERYWHERE)
     save(of_bob, {A: {"x": 2}})
@@ -98,7 +98,7 @@ def test_saves_at_once_of_one_owner_lose_no_field(of_ada):
 
 
 def test_nobody_has_nothing_and_keeps_nothing(region, ids_forgotten):
-    nobodys = EphemeralStore(region, lambda _: None, ttl=60)
+    nobodys = EphemeralStore(region, None, ttl=60)
     assert not read(nobodys, *EVERYWHERE)
     with pytest.raises(NobodyError, match="needs a session"):
         save(nobodys, {A: {"x": 1}})
@@ -106,11 +106,11 @@ def test_nobody_has_nothing_and_keeps_nothing(region, ids_forgotten):
 
 def test_after_the_end_nothing_is_kept(of_ada):
     save(of_ada, {A: {"x": 1}})
-    _, version = of_ada.load("ada")
+    _, version = of_ada.load()
     save(of_ada, {A: {"x": 2}})
-    assert not of_ada.end("ada", version)
-    _, version = of_ada.load("ada")
-    assert of_ada.end("ada", version)
+    assert not of_ada.end("7", version)
+    _, version = of_ada.load()
+    assert of_ada.end("7", version)
     with pytest.raises(StateClaimedError, match="load the page again"):
         save(of_ada, {A: {"x": 3}})
     with pytest.raises(StateClaimedError):
@@ -118,7 +118,7 @@ def test_after_the_end_nothing_is_kept(of_ada):
 
 
 def test_it_expires(kind, region, ids_forgotten):
-    brief = EphemeralStore(region, lambda _: "ada", ttl=kind.brief)
+    brief = EphemeralStore(region, "ada", ttl=kind.brief)
     save(brief, {A: {"x": 1}})
     while True:
         try:
@@ -137,7 +137,7 @@ changes = st.dictionaries(st.sampled_from(EVERYWHERE), st.dictionaries(names, va
 @given(saves=st.lists(changes, max_size=6))
 def test_any_saves_come_out_as_in_a_plain_dictionary(saves, region, ids_forgotten):
     region.delete_multi(["ada"])
-    store, model = EphemeralStore(region, lambda _: "ada", ttl=60), {place: {} for place in EVERYWHERE}
+    store, model = EphemeralStore(region, "ada", ttl=60), {place: {} for place in EVERYWHERE}
     for each in saves:
         save(store, each)
         for place, fields_of in each.items():

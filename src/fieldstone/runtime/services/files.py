@@ -7,7 +7,11 @@ from typing import Any
 from django.core.files.storage import default_storage
 from fs.osfs import OSFS
 from xblock.core import XBlock
-from xblock.fields import Field, scope_key
+from xblock.fields import Field, UserScope, scope_key
+
+from fieldstone.runtime.services.host import Host
+from fieldstone.runtime.wiring.errors import NobodyError
+from fieldstone.runtime.wiring.viewers import visitor_of
 
 FOLDER = "xblock-files"
 
@@ -28,8 +32,26 @@ class StoredFiles(OSFS):
 
 
 class FilesService:
-    """What XBlock's field ``Filesystem`` asks: a folder for the field, in its scope."""
+    """What XBlock's field ``Filesystem`` asks: a folder for the field, in its scope.
+
+    What is a learner's own is in another folder for a visitor, and for an author's preview.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
 
     def load(self, field: Field, block: XBlock) -> Any:
-        """Raises ``NotImplementedError`` where the default storage has no folders on this machine."""
-        return StoredFiles(f"{FOLDER}/{scope_key(field, block)}")
+        """Raises ``NobodyError``; ``NotImplementedError`` where the default storage has no folders here."""
+        whose = self._whose() if field.scope.user is UserScope.ONE else ""
+        return StoredFiles(f"{FOLDER}/{whose}{scope_key(field, block)}")
+
+    def _whose(self) -> str:
+        """In front of the scope's key, in which all visitors are one user, and a preview its author."""
+        viewer = self._host.viewer
+        if viewer.is_persisted:
+            return ""
+        if viewer.is_author:
+            return f"previews/{viewer.user.pk}/"
+        if viewer.session is None or visitor_of(viewer.session) is None:
+            raise NobodyError
+        return f"visitors/{viewer.pseudonym(str(self._host.course.key))}/"

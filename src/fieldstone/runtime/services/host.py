@@ -9,6 +9,7 @@ from opaque_keys.edx.keys import UsageKey
 from xblock.core import XBlock
 
 from fieldstone.runtime.course import Course
+from fieldstone.runtime.wiring import Viewer
 
 
 class HostUrls(Protocol):
@@ -35,6 +36,7 @@ class Host(Protocol):
     """A runtime of one course and one learner."""
 
     course: Course
+    viewer: Viewer
     user: Any
     """A registered user, ``AnonymousUser`` for a visitor, ``None`` for nobody."""
     urls: HostUrls

@@ -26,7 +26,7 @@ from fieldstone.runtime.services.xqueue import service_of
 BUILT_IN: dict[str, Callable[[Host], Any]] = {
     "cache": lambda host: blocks_cache(),
     "completion": CompletionService,
-    "fs": lambda host: FilesService(),
+    "fs": FilesService,
     "i18n": lambda host: PerBlock(I18nService),
     "rebind_user": RebindUserService,
     "replace_urls": lambda host: ReplaceUrlsService(host.course, host.urls.asset, host.urls.jump),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from opaque_keys.edx.keys import UsageKey
@@ -11,6 +12,7 @@ from xblock.exceptions import InvalidScopeError
 from xblock.field_data import FieldData
 from xblock.runtime import KeyValueStore
 
+from fieldstone.errors import ReadOnlyError
 from fieldstone.runtime.course import AuthoredFieldData
 from fieldstone.runtime.wiring.ephemeral import EphemeralStore
 from fieldstone.store.places import key_text
@@ -22,13 +24,21 @@ from fieldstone.values import DELETED, Fields, encode_changes
 class AuthorsFields(FieldData):  # type: ignore[misc]  # xblock publishes no types
     """``content``, ``settings``, ``parent`` and ``children``: the course's, with the author's drafts over them.
 
-    Without ``drafts`` a write raises ``InvalidScopeError``. An aside has no authored fields but drafts.
+    Without ``drafts`` a write raises ``InvalidScopeError``, and when it ``is_read_only``, ``ReadOnlyError``. An
+    aside has no authored fields but drafts.
     """
 
-    def __init__(self, authored: AuthoredFieldData, drafts: EphemeralStore | None) -> None:
+    def __init__(
+        self,
+        authored: AuthoredFieldData,
+        drafts: EphemeralStore | None,
+        is_read_only: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._authored = authored
         self._drafts = drafts
+        self._is_read_only = is_read_only
         self._known: dict[str, Fields] = {}
+        self._waiting: Plan | None = None
 
     def get(self, block: XBlock, name: str) -> Any:
         draft = self._draft(block)
@@ -52,11 +62,30 @@ class AuthorsFields(FieldData):  # type: ignore[misc]  # xblock publishes no typ
             raise InvalidScopeError(
                 KeyValueStore.Key(scope, None, block.scope_ids.usage_id, next(iter(update_dict)))
             )
+        if self._is_read_only():
+            raise ReadOnlyError("Drafts cannot be written here: nothing was saved.")
         usage_key = block.scope_ids.usage_id
-        plan = Plan()
-        plan.add(usage_key, encode_changes(usage_key, update_dict))
-        receipt = self._drafts.save_plan(None, plan)
-        self._known[key_text(usage_key)] = receipt.states[usage_key].fields
+        with self.saving_at_the_end() as plan:
+            changes = encode_changes(usage_key, update_dict)
+            self._known[key_text(usage_key)] = self._draft(block).overlaid(changes)
+            plan.add(usage_key, changes)
+
+    @contextmanager
+    def saving_at_the_end(self) -> Iterator[Plan]:
+        """Make one save of all drafts that are written within; of none when the body raises."""
+        if self._waiting is not None:
+            yield self._waiting
+            return
+        self._waiting = Plan()
+        try:
+            yield self._waiting
+            if self._drafts is not None:
+                self._drafts.save_plan(None, self._waiting)
+        except BaseException:
+            self._known.clear()  # what is stored shows again
+            raise
+        finally:
+            self._waiting = None
 
     def delete(self, block: XBlock, name: str) -> None:
         """A draft is taken back; what the course has shows again."""
@@ -67,7 +96,7 @@ class AuthorsFields(FieldData):  # type: ignore[misc]  # xblock publishes no typ
             raise KeyError(name)
         return self._authored.default(block, name)
 
-    def _draft(self, block: XBlock) -> Mapping[str, Any]:
+    def _draft(self, block: XBlock) -> Fields:
         if self._drafts is None:
             return _NO_DRAFT
         usage_key: UsageKey = block.scope_ids.usage_id
@@ -79,4 +108,4 @@ class AuthorsFields(FieldData):  # type: ignore[misc]  # xblock publishes no typ
         return fields
 
 
-_NO_DRAFT: Mapping[str, Any] = {}
+_NO_DRAFT = Fields({})

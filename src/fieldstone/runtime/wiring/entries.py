@@ -46,11 +46,13 @@ class Entry:
     summaries: dict[str, dict[str, Row]] = field(default_factory=dict)
     preferences: dict[str, dict[str, Row]] = field(default_factory=dict)
     user_info: dict[str, Row] = field(default_factory=dict)
+    claimer: str | None = None
+    """Who is claiming all this: only they may. What is saved meanwhile is claimed too."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Entry:
         usages = {text: KeptState(*row) for text, row in data["usages"].items()}
-        return cls(usages, data["summaries"], data["preferences"], data["user_info"])
+        return cls(usages, data["summaries"], data["preferences"], data["user_info"], data["claimer"])
 
     def as_json(self) -> dict[str, Any]:
         """Values that every serializer of regions writes."""
@@ -62,6 +64,7 @@ class Entry:
             "summaries": self.summaries,
             "preferences": self.preferences,
             "user_info": self.user_info,
+            "claimer": self.claimer,
         }
 
     def __bool__(self) -> bool:

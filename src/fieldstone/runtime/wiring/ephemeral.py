@@ -31,14 +31,13 @@ class EphemeralStore:
     shows through where the owner has not written, and is never written to. ``ttl`` is in seconds, from the last
     save.
 
-    ``owner`` is asked with whether there is something to keep: only then a visitor needs a session. ``None`` is
-    nobody, who has nothing and whose saves raise ``NobodyError``.
+    An ``owner`` of ``None`` is nobody, who has nothing and whose saves raise ``NobodyError``.
     """
 
     def __init__(
         self,
         region: Region,
-        owner: Callable[[bool], str | None],
+        owner: str | None,
         *,
         ttl: float,
         clock: Callable[[], datetime] = timezone.now,
@@ -51,8 +50,7 @@ class EphemeralStore:
     def read(self, learner: Any, places: Wanted) -> States:
         """What ``Store.read`` gives; one read of the region, and one query if summaries are among the places."""
         states = States(places.usages, places.summaries)
-        owner = self._owner(False)
-        entry = Entry() if owner is None else self.load(owner)[0]
+        entry = Entry() if self._owner is None else self.load()[0]
         for text in places.usages:
             if text in entry.usages:
                 states.usages[text] = entry.usages[text].state()
@@ -81,34 +79,52 @@ class EphemeralStore:
         at = self._clock()
         if not plan:
             return Receipt(States(), at)
-        owner = self._owner(True)
-        if owner is None:
-            raise NobodyError
         for _ in range(TRIES):
-            entry, version = self.load(owner)
+            entry, version = self.load()
             entry.check(expected or {})
             entry.apply(plan, expected or {}, at)
-            if self._keep(owner, entry.as_json(), version):
+            if self._keep(entry.as_json(), version):
                 states = States(plan.keys)
                 states.usages.update({text: entry.usages[text].state() for text in plan.states})
                 return Receipt(states, at)
         raise UnexpectedError(f"Others were faster {TRIES} times at saving this state. Nothing was saved.")
 
-    def load(self, owner: str) -> tuple[Entry, bytes | None]:
-        """What is kept of an owner, and its version for ``end``. Raises ``StateClaimedError``."""
+    def load(self, claimer: str | None = None) -> tuple[Entry, bytes | None]:
+        """What is kept of the owner, and its version for ``end``.
+
+        Raises ``NobodyError``; ``StateClaimedError`` when it is claimed; with a ``claimer``, also while another
+        account claims it.
+        """
         try:
-            value, version = self._region.get_with_version(owner)
+            value, version = self._region.get_with_version(self._key())
         except NotFound:
             return Entry(), None
         if CLAIMED in value:
-            raise StateClaimedError
-        return Entry.from_json(value), version
+            raise StateClaimedError(value[CLAIMED])
+        entry = Entry.from_json(value)
+        if claimer is not None and entry.claimer not in (None, claimer):
+            raise StateClaimedError(entry.claimer)
+        return entry, version
 
-    def end(self, owner: str, version: bytes | None) -> bool:
+    def reserve(self, claimer: str, *, is_over: bool = False) -> None:
+        """Let nobody else claim this; when it ``is_over``, let them. Raises what ``load`` does."""
+        for _ in range(TRIES):
+            entry, version = self.load(claimer)
+            entry.claimer = None if is_over else claimer
+            if self._keep(entry.as_json(), version):
+                return
+        raise UnexpectedError(f"Others were faster {TRIES} times at saving this state. Nothing was claimed.")
+
+    def end(self, claimer: str, version: bytes | None) -> bool:
         """Let nobody save for this owner any more; ``False`` where somebody has saved since this version."""
-        return self._keep(owner, {CLAIMED: True}, version)
+        return self._keep({CLAIMED: claimer}, version)
 
-    def _keep(self, owner: str, value: dict[str, Any], version: bytes | None) -> bool:
+    def _keep(self, value: dict[str, Any], version: bytes | None) -> bool:
         if version is None:
-            return self._region.add(owner, value, ttl=self._ttl)
-        return self._region.compare_and_set(owner, value, version, ttl=self._ttl)
+            return self._region.add(self._key(), value, ttl=self._ttl)
+        return self._region.compare_and_set(self._key(), value, version, ttl=self._ttl)
+
+    def _key(self) -> str:
+        if self._owner is None:
+            raise NobodyError
+        return self._owner

@@ -13,14 +13,18 @@ class NobodyError(FieldstoneError, PermissionDenied):
     def __init__(self) -> None:
         super().__init__(
             "There is no learner here whose field this could be. Give the runtime a user; a visitor without an "
-            "account needs a session. Nothing was saved."
+            "account needs a session, and a visit in it (begin_visit). Nothing was saved."
         )
 
 
 class StateClaimedError(FieldstoneError):
-    """The visitor has an account by now, which has taken the state over. Nothing was saved."""
+    """An account has taken the visitor's state over, or is about to. Nothing was saved.
 
-    def __init__(self) -> None:
+    ``claimer`` is the account's primary key, as text.
+    """
+
+    def __init__(self, claimer: str) -> None:
+        self.claimer = claimer
         super().__init__(
             "What this visitor did belongs to an account by now, and nothing more is kept for the visitor. "
             "Nothing was saved: load the page again."

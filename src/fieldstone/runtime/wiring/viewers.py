@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -83,7 +84,7 @@ class Viewer:
         """What an author's preview keeps: ``preview`` what they do as a learner, ``draft`` what they edit."""
         # A digest: of a course's key not every region can make a name.
         owner = f"{what}:{self.user.pk}:{sha256(str(course_key).encode()).hexdigest()[:32]}"
-        return EphemeralStore(region_of(PREVIEWS), lambda _: owner, ttl=DAY)
+        return EphemeralStore(region_of(PREVIEWS), owner, ttl=DAY)
 
     def pseudonym(self, course: str) -> str:
         """An id of a visitor in a course that lasts as their session does; of all who have none, the same."""
@@ -121,28 +122,18 @@ class NobodysFields(FieldDataCache):
 
 
 def visitors_store(session: SessionBase | None) -> EphemeralStore:
-    """What is kept of a visitor, for as long as their session."""
-
-    def owner(is_needed: bool) -> str | None:
-        if session is None:
-            return None
-        if is_needed:
-            begin_visit(session)
-        visitor = session.get(_IN_SESSION)
-        return None if visitor is None else owner_of(visitor)
-
+    """What is kept of a visitor, for as long as their session; of a session without a visit, nobody's."""
+    visitor = None if session is None else visitor_of(session)
+    owner = None if visitor is None else f"visitor:{visitor}"
     return EphemeralStore(region_of(VISITORS), owner, ttl=settings.SESSION_COOKIE_AGE)
-
-
-def owner_of(visitor: str) -> str:
-    """The key of a visitor's entry."""
-    return f"visitor:{visitor}"
 
 
 def begin_visit(session: SessionBase) -> None:
     """Give the session what its visitor is known by: not its own key, which Django changes at a login.
 
-    A page does this before its blocks can save: of two first saves at once each would begin a visit of its own.
+    A page does this, before its blocks can save. A handler does not: a learner whose session has ended would be
+    taken for a new visitor, and told that an answer is saved which is nobody's. Without a visit it is refused
+    (``NobodyError``), and the page that is loaded again shows who they are.
     """
     if _IN_SESSION not in session:
         session[_IN_SESSION] = uuid4().hex
@@ -161,7 +152,13 @@ def visitor_of(session: SessionBase) -> str | None:
 
 def region_of(name: str) -> Region:
     """The region of this name: the settings' one, or one in the memory of this process."""
-    return regions[name] if name in conf.regions() else _in_memory(name)
+    if name in conf.regions():
+        return regions[name]
+    with _making:  # two threads at once would each make one, and what is kept in the one is not in the other
+        return _in_memory(name)
+
+
+_making = Lock()
 
 
 @cache

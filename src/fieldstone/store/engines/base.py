@@ -95,11 +95,13 @@ class Engine(Interning, ABC):
         )
         return list(cursor.fetchall())
 
-    def lock_rows(self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[Any]) -> None:
-        """Lock the rows that begin with these values of some of their columns, until the transaction ends."""
+    def lock_rows(
+        self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[Any], order: Sequence[str]
+    ) -> None:
+        """Lock the rows that have these values in the key's columns, in this order, until the transaction ends."""
         cursor.execute(
             f"SELECT 1 FROM {table} WHERE ({', '.join(key)}) {self.rows_listed.format(marks(rows))}"
-            f" ORDER BY {', '.join(key)} FOR UPDATE",
+            f" ORDER BY {', '.join(order)} FOR UPDATE",
             [value for row in rows for value in row],
         )
         cursor.fetchall()

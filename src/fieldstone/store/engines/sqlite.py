@@ -27,7 +27,9 @@ class SQLite(Engine):
     def listed(self, values: Sequence[int] | Sequence[str]) -> Any:
         return json.dumps(values)
 
-    def lock_rows(self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[Any]) -> None:
+    def lock_rows(
+        self, cursor: CursorWrapper, table: str, key: Sequence[str], rows: Sequence[Any], order: Sequence[str]
+    ) -> None:
         """Nothing: a transaction that begins IMMEDIATE has the whole database to itself."""
 
     def save_states(self, cursor: CursorWrapper, write: Write, rows: Sequence[StateWrite]) -> list[StateRow]:
