@@ -1,0 +1,1 @@
+"""Migrations of an application whose tables no test asks for."""
