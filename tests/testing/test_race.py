@@ -324,7 +324,7 @@ def test_a_coroutine_is_ended_with_its_race(alias, hits):
             never.wait()
 
     with pytest.raises(RaceError, match=r"b \(hang\) has not reached"):
-        race(increment, hang, using=alias, timeout=0.3)
+        race(increment, hang, using=alias, timeout=2)
     never.set()
     for thread in threading.enumerate():
         if thread.name.startswith("race: "):

@@ -21,7 +21,7 @@ def check_asides(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Can all of ``ASIDES`` be loaded?"""
     try:
         aside_types = conf.asides()
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError, ValueError):
         return []  # nothing that a list could be made of: the check of settings says so
     return list(_of_asides(aside_types))
 
@@ -40,7 +40,11 @@ def _of_asides(aside_types: Any) -> Iterator[CheckMessage]:
 
 def check_ephemeral_regions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """For deployment: are there regions for what visitors and previews do? Those in memory have a check."""
-    missing = [name for name in (VISITORS, PREVIEWS) if name not in conf.regions()]
+    try:
+        regions = conf.regions()
+    except (AttributeError, TypeError, ValueError):
+        return []  # no dict where one is wanted: the checks of settings and of regions say so
+    missing = [name for name in (VISITORS, PREVIEWS) if name not in regions]
     if not missing:
         return []
     return [
