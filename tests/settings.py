@@ -18,7 +18,7 @@ from project.settings import VAR
 DEBUG = False
 INSTALLED_APPS = [*EXAMPLE_APPS, "tests.testing.blog"]
 # A migration of its asks the default database, whichever is migrated: with a second one it fails.
-MIGRATION_MODULES = {"problem_builder": "tests.without_tables"}
+MIGRATION_MODULES = {"problem_builder": "tests.problem_builder_migrations"}
 ALLOWED_HOSTS = ["testserver"]
 FIELDSTONE = {**EXAMPLE_FIELDSTONE, "LEARNER_SWITCHER": True}
 

@@ -1,5 +1,0 @@
-from django.db import migrations
-
-
-class Migration(migrations.Migration):
-    initial = True

@@ -1,1 +1,0 @@
-"""Migrations of an application whose tables no test asks for."""
