@@ -18,7 +18,7 @@ from fieldstone.store.engines import engine_of
 from fieldstone.store.places import Place
 
 TRIES = 20
-"""How often a request is run whose save others forestall: from the second time on it has locked what it lost."""
+"""How often a request is run whose save others forestall: from the second time on it has locked what it saves."""
 
 Result = TypeVar("Result")
 
