@@ -89,7 +89,7 @@ class Visitor:
 
     @contextmanager
     def answering(self, handler: str) -> Iterator[None]:
-        """What is done in this block makes the page send something to a handler, and the answer is awaited."""
+        """What is done in this block makes the page send something to a handler; the whole answer is awaited."""
 
         def sent(response: Response) -> bool:
             return response.request.method == "POST" and f"/handler/{handler}" in response.url
@@ -97,6 +97,7 @@ class Visitor:
         with self.page.expect_response(sent) as answer:
             yield
         assert answer.value.ok, f"{answer.value.url} answered {answer.value.status}"
+        answer.value.finished()  # the body too: a server that is killed next may have sent but the headers
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type == "error":
