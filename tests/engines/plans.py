@@ -44,7 +44,7 @@ def _sqlite(cursor, sql):
 
 
 def _mariadb(cursor, sql):
-    at = sql.index("SELECT")  # after SET STATEMENT ... FOR
+    at = 0 if sql.startswith("WITH") else sql.index("SELECT")  # after SET STATEMENT ... FOR
     cursor.execute(f"{sql[:at]} EXPLAIN {sql[at:]}")
     names = [column[0] for column in cursor.description]
     rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

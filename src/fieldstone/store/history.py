@@ -8,20 +8,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from opaque_keys.edx.keys import UsageKey
 
 from fieldstone.errors import DamagedHistoryError, HistoryTrimmedError, NoSuchRevisionError
-from fieldstone.store.engines.history import Change, HistoryRow, HistoryTable
+from fieldstone.store.engines.histories import Histories
+from fieldstone.store.engines.history import Change, HistoryRow
+from fieldstone.store.engines.placeholders import batched
 from fieldstone.store.places import key_text
 from fieldstone.store.routing import Home
 from fieldstone.store.states import Revision, State
+from fieldstone.store.tables import HIGHEST_ID
 from fieldstone.store.usages import find_usage
 from fieldstone.values import DELETED, Fields, decode_value
 
 Row = TypeVar("Row", HistoryRow, Change)
+
+Earlier: TypeAlias = State | NoSuchRevisionError | HistoryTrimmedError | DamagedHistoryError
+"""A state as it was, or why there is none: an error that is given and not raised, since it is one learner's."""
+
+Asked: TypeAlias = Mapping[int, int | datetime]
+"""By learner, as of which revision or which moment the state is asked for."""
+
+LEARNERS_TO_A_QUERY = 1000
 
 
 class History:
@@ -30,7 +41,7 @@ class History:
     def __init__(self, home: Home) -> None:
         self._states = home.states
         # The outbox first: a row that is moved between the two looks is seen by both, and not by neither.
-        self._tables = [HistoryTable(alias) for alias in dict.fromkeys(home)]
+        self._tables = [Histories(alias) for alias in dict.fromkeys(home)]
 
     def revisions(self, learner_id: int, usage_key: UsageKey) -> list[Revision]:
         """Every revision that is kept, latest first."""
@@ -68,23 +79,66 @@ class History:
 
     def at_revision(self, learner_id: int, usage_key: UsageKey, revision: int) -> State:
         """The state as of a revision."""
-        state, ends = self._state(learner_id, usage_key, revision)
-        if state is not None and state.revision == revision:
-            return state
-        if not ends or not 1 <= revision <= ends[-1].revision:
-            raise NoSuchRevisionError(usage_key, revision)
-        if revision < ends[0].revision and is_trimmed(ends[0]):
-            raise HistoryTrimmedError(usage_key, revision, ends[0].revision)
-        raise DamagedHistoryError(usage_key, learner_id, revision)
+        return self._at(learner_id, usage_key, revision)
 
-    def at_moment(self, learner_id: int, usage_key: UsageKey, moment: datetime) -> State | None:
-        """The state as of a moment; ``None`` before the first save."""
-        state, ends = self._state(learner_id, usage_key, moment)
-        if state is not None or not ends or (ends[0].revision == 1 and moment < ends[0].created):
-            return state
-        if moment < ends[0].created and is_trimmed(ends[0]):
-            raise HistoryTrimmedError(usage_key, moment, ends[0].revision)
-        raise DamagedHistoryError(usage_key, learner_id, moment)
+    def at_moment(self, learner_id: int, usage_key: UsageKey, moment: datetime) -> State:
+        """The state as of a moment; before the first save one without fields, of revision 0."""
+        return self._at(learner_id, usage_key, moment)
+
+    def _at(self, learner_id: int, usage_key: UsageKey, asked: int | datetime) -> State:
+        state, ends = self._state(learner_id, usage_key, asked)
+        found = state or _answer_without(usage_key, learner_id, asked, ends)
+        if isinstance(found, State):
+            return found
+        raise found
+
+    def at_many(self, usage_key: UsageKey, asked: Asked) -> dict[int, Earlier]:
+        """The states of many learners, by learner: each as of a revision, or as of a moment."""
+        usage_id = find_usage(key_text(usage_key), self._states)
+        found: dict[int, Earlier] = {}
+        for some in batched(sorted(asked), LEARNERS_TO_A_QUERY):
+            of_some = {learner_id: asked[learner_id] for learner_id in some}
+            states, ends = ({}, {}) if usage_id is None else self._states_of_many(usage_id, of_some)
+            for learner_id, what in of_some.items():
+                found[learner_id] = states.get(learner_id) or _answer_without(
+                    usage_key, learner_id, what, ends.get(learner_id, [])
+                )
+        return found
+
+    def _states_of_many(self, usage_id: int, asked: Asked) -> tuple[dict[int, State], dict[int, list[HistoryRow]]]:
+        """What ``_state`` gives, by learner."""
+        states: dict[int, State] = {}
+        left = asked
+        for _ in self._tables:
+            states |= self._rebuilt(usage_id, left)
+            left = {learner_id: what for learner_id, what in asked.items() if learner_id not in states}
+            if not left:
+                return states, {}
+        ends = _by_learner(table.ends_of_many(usage_id, list(left)) for table in self._tables)
+        return states, ends
+
+    def _rebuilt(self, usage_id: int, asked: Asked) -> dict[int, State]:
+        """The states that can be rebuilt of those that are asked for; a query a table and moment."""
+        states: dict[int, State] = {}
+        for moment in {what if isinstance(what, datetime) else None for what in asked.values()}:
+            latest = {n: what for n, what in asked.items() if moment is None and isinstance(what, int)}
+            latest |= {n: HIGHEST_ID for n, what in asked.items() if moment is not None and what == moment}
+            rows = _by_learner(table.read_until_of_many(usage_id, latest, moment) for table in self._tables)
+            for learner_id, of_one in rows.items():
+                state = _sound(of_one)
+                if state is not None and (moment is not None or state.revision == asked[learner_id]):
+                    states[learner_id] = state
+        return states
+
+    def saved_as(self, origin: str, usage_key: UsageKey, learner_ids: Sequence[int]) -> dict[int, list[int]]:
+        """The revisions that were saved under an origin, by learner, in order; those without are not in it."""
+        usage_id = find_usage(key_text(usage_key), self._states)
+        found: dict[int, set[int]] = {}
+        if usage_id is not None and learner_ids:
+            for table in self._tables:
+                for learner_id, revision in table.saved_as(origin, usage_id, learner_ids):
+                    found.setdefault(learner_id, set()).add(revision)
+        return {learner_id: sorted(revisions) for learner_id, revisions in found.items()}
 
     def _state(
         self, learner_id: int, usage_key: UsageKey, asked: int | datetime
@@ -122,7 +176,24 @@ def state_of(rows: Sequence[HistoryRow]) -> State | None:
         return None
     if rows[-1].revision - rows[0].revision != len(rows) - 1:
         return None
-    return _replayed(rows)[-1]
+    last = rows[-1]
+    return State(_added_up(rows), last.created, last.revision, last.grade, last.max_grade)
+
+
+def _added_up(rows: Sequence[HistoryRow]) -> Fields:
+    """The fields after the last of these revisions, of which the first may have a snapshot, and no other."""
+    first = rows[0]
+    if first.snapshot is not None and len(rows) == 1:
+        return Fields.from_text(first.snapshot)
+    # In one dict: a copy for each revision would be most of the time.
+    fields = {} if first.snapshot is None else dict(Fields.from_text(first.snapshot).encoded)
+    for row in rows if first.snapshot is None else rows[1:]:
+        for name, text in json.loads(row.delta).items():
+            if text is None:
+                fields.pop(name, None)
+            else:
+                fields[name] = text
+    return Fields(fields)
 
 
 def _replayed(rows: Iterable[HistoryRow]) -> list[State]:
@@ -132,6 +203,34 @@ def _replayed(rows: Iterable[HistoryRow]) -> list[State]:
         fields = fields.overlaid(json.loads(row.delta)) if row.snapshot is None else Fields.from_text(row.snapshot)
         states.append(State(fields, row.created, row.revision, row.grade, row.max_grade))
     return states
+
+
+def _sound(rows: Sequence[HistoryRow]) -> State | None:
+    """``state_of``; ``None`` also where a text is damaged, which it would only come upon when fields are read."""
+    try:
+        state = state_of(rows)
+        if state is not None:
+            state.fields.as_dict()
+    except (ValueError, TypeError, AttributeError, RecursionError):  # what is no object of JSON texts ends in one
+        return None
+    return state
+
+
+def _answer_without(
+    usage_key: UsageKey, learner_id: int, asked: int | datetime, ends: Sequence[HistoryRow]
+) -> Earlier:
+    """What there is to say of a state that is not to be rebuilt, given the ends of its history."""
+    if isinstance(asked, int):
+        if not ends or not 1 <= asked <= ends[-1].revision:
+            return NoSuchRevisionError(usage_key, asked)
+        is_older = asked < ends[0].revision
+    else:
+        is_older = bool(ends) and asked < ends[0].created
+        if not ends or (is_older and ends[0].revision == 1):
+            return State(Fields({}), asked, 0)
+    if is_older and is_trimmed(ends[0]):
+        return HistoryTrimmedError(usage_key, asked, ends[0].revision)
+    return DamagedHistoryError(usage_key, learner_id, asked)
 
 
 def _first_without_base(rows: Iterable[HistoryRow]) -> int:
@@ -156,6 +255,15 @@ def changes_between(fields: Fields, wanted: Fields) -> dict[str, Any]:
         if fields.encoded.get(name) != text:
             changes[name] = decode_value(text)
     return changes
+
+
+def _by_learner(rows_of_tables: Iterable[Sequence[HistoryRow]]) -> dict[int, list[HistoryRow]]:
+    """The same of the rows of many learners at one usage."""
+    found: dict[int, dict[int, HistoryRow]] = {}
+    for rows in rows_of_tables:
+        for row in rows:
+            found.setdefault(row.learner_id, {})[row.revision] = row
+    return {learner_id: [rows[revision] for revision in sorted(rows)] for learner_id, rows in found.items()}
 
 
 def _together(rows_of_tables: Iterable[Sequence[Row]]) -> list[Row]:

@@ -100,10 +100,21 @@ def _check_tables(local: HistoryTable, remote: HistoryTable) -> None:
 
 def move_after_commit(home: Home, learner_id: int) -> None:
     """Move the history of a learner once the transaction of the save is committed."""
+    # All of the learner's, so that what an outage left is soon gone; a batch, so that no page waits long.
+    _after_commit(home, f"learner {learner_id}", lambda: [HistoryTable(home.states).keys_of(learner_id, BATCH)])
+
+
+def move_revisions_after_commit(home: Home, keys: Sequence[RevisionKey]) -> None:
+    """Move these revisions, of many learners, once the transaction of their save is committed."""
+    batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
+    _after_commit(home, f"{len(keys)} revisions", lambda: batches)
+
+
+def _after_commit(home: Home, what: str, batches: Callable[[], Sequence[Sequence[RevisionKey]]]) -> None:
     connection = connections[home.states]
     if not connection.in_atomic_block and not connection.get_autocommit():
         return  # Django cannot tell when that commits: `fieldstone_sweep_history` moves it
-    transaction.on_commit(_AfterCommit(home, learner_id), using=home.states)
+    transaction.on_commit(_AfterCommit(home, what, batches), using=home.states)
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,8 @@ class _AfterCommit:
     """Called by Django when the save is committed: whatever fails now, the save stands and its history waits."""
 
     home: Home
-    learner_id: int
+    what: str
+    batches: Callable[[], Sequence[Sequence[RevisionKey]]]
 
     def __call__(self) -> None:
         if connections[self.home.history].in_atomic_block:
@@ -120,13 +132,16 @@ class _AfterCommit:
         if _pause.is_on(self.home):
             return
         try:
-            # All of the learner's, so that what an outage left is soon gone; a batch, so that no page waits long.
-            keys = HistoryTable(self.home.states).keys_of(self.learner_id, BATCH)
-            clashes = move(self.home, keys, skip_locked=True).clashes if keys else []
+            clashes = [
+                clash
+                for keys in self.batches()
+                if keys
+                for clash in move(self.home, keys, skip_locked=True).clashes
+            ]
         except Exception:
             # Of any class: an exception would tell the caller that the save failed.
             _pause.begin(self.home)
-            logger.exception(_WAITS, self.learner_id, *self.home, SECONDS_OF_PAUSE)
+            logger.exception(_WAITS, self.what, *self.home, SECONDS_OF_PAUSE)
             connections[self.home.history].close_if_unusable_or_obsolete()
         else:
             if clashes:
@@ -134,7 +149,7 @@ class _AfterCommit:
 
 
 _WAITS = (
-    "The save stands, and its history (learner %s) waits on the database %r: it could not be moved to %r. Nothing"
+    "The save stands, and its history (%s) waits on the database %r: it could not be moved to %r. Nothing"
     " is lost. For %d s no save of this process tries again. When the database is back, what waits is moved by"
     " `manage.py fieldstone_sweep_history`, or by the learners' next saves."
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from opaque_keys.edx.keys import UsageKey
@@ -78,6 +78,10 @@ class State(NamedTuple):
     def times(self) -> Mapping[str, datetime] | None:
         """When each field was last saved, in the scopes that keep a row per field."""
         return self.fields.times if isinstance(self.fields, RowFields) else None
+
+
+NO_STATE = State(Fields({}), datetime.min.replace(tzinfo=UTC), 0)
+"""Of whom nothing is stored."""
 
 
 class Revision(NamedTuple):

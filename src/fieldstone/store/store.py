@@ -7,16 +7,18 @@ from datetime import datetime
 from typing import Any
 from uuid import RFC_4122, UUID
 
+from django.db import transaction
 from django.utils import timezone
 from opaque_keys.edx.keys import LearningContextKey, UsageKey
 
-from fieldstone.errors import InvalidLearnerError, InvalidPlaceError, InvalidTokenError
+from fieldstone.errors import ConflictError, InvalidLearnerError, InvalidPlaceError, InvalidTokenError
 from fieldstone.kvs.fencing import Fence, Fenced, fence_of
 from fieldstone.store.asynchronous import AsyncCalls
+from fieldstone.store.bulk import BulkReceipt, LearnerSave, learners_at, read_many, save_many
 from fieldstone.store.engines.base import Write
-from fieldstone.store.history import History, changes_between
-from fieldstone.store.outbox import move_after_commit
-from fieldstone.store.places import Expected, ExpectedRevisions, Place, Preferences, Summary, UserInfo
+from fieldstone.store.history import Asked, Earlier, History, changes_between
+from fieldstone.store.outbox import move_after_commit, move_revisions_after_commit
+from fieldstone.store.places import Expected, ExpectedRevisions, Place, Preferences, Summary, UserInfo, key_text
 from fieldstone.store.plan import Plan
 from fieldstone.store.reading import Reader, Wanted
 from fieldstone.store.routing import alias_for_reading, home_for_history, home_for_writing
@@ -25,7 +27,6 @@ from fieldstone.store.scan_fields import ScannedFields, ScannedSummary, scan_fie
 from fieldstone.store.states import Grade, Receipt, Revision, State, States
 from fieldstone.store.tables import ORIGIN_LENGTH
 from fieldstone.store.writing import RepeatedError, lock_places, written
-from fieldstone.values import Fields
 
 NOBODY = 0
 """The learner of a call that concerns none."""
@@ -143,6 +144,59 @@ class Store(AsyncCalls):
             move_after_commit(home, write.learner_id)
         return receipt
 
+    def read_many(self, learners: Iterable[Any], usage_keys: Iterable[UsageKey]) -> dict[int, States]:
+        """``user_state`` of many learners at all these usage keys, by the learner's id: a query, one more
+        where the process has not met a block.
+
+        A learner of whom nothing is stored there is not in it. It holds all of it in memory: ask for some hundred
+        learners at a time.
+        """
+        learner_ids = sorted({_learner_id(learner) for learner in learners})
+        return read_many(alias_for_reading(self._using), learner_ids, Wanted.of(usage_keys).usages)
+
+    def learners_at(self, usage_key: UsageKey, *, after: int, until: int, limit: int) -> list[int]:
+        """The ids of the next learners with state at a block, those above ``after`` and not above ``until``."""
+        return learners_at(home_for_writing(self._using).states, key_text(usage_key), after, until, limit)
+
+    def save_many(self, saves: Iterable[LearnerSave], *, origin: str = "", actor: Any = None) -> BulkReceipt:
+        """Write ``user_state`` of many learners in one transaction and a few statements, whatever their number.
+
+        Of a learner of whom somebody has saved since what is ``expected`` was read nothing is written, and all
+        others are: the receipt says who. Grades go as in ``save``; a learner whose save has other scopes too costs
+        the statements of a ``save``.
+
+        Raises what ``save`` does for values, places and learners, before anything is written.
+        """
+        actor_id = None if actor is None else _learner_id(actor)
+        write = Write(NOBODY, self._clock(), actor_id, origin[:ORIGIN_LENGTH], None)
+        home = home_for_writing(self._using)
+        of_states, others = list[LearnerSave](), list[LearnerSave]()
+        for save in saves:
+            (of_states if save.is_of_states else others).append(save)
+        if not others:
+            receipt = save_many(of_states, write, home.states)
+        else:
+            with transaction.atomic(home.states):
+                receipt = save_many(of_states, write, home.states)
+                receipt = receipt.and_of(self._save_each(others, home.states, origin, actor))
+        if home.is_divided and receipt.revisions:
+            move_revisions_after_commit(home, receipt.revisions)
+        return receipt
+
+    def _save_each(self, saves: Iterable[LearnerSave], using: str, origin: str, actor: Any) -> BulkReceipt:
+        states, refused = dict[int, States](), list[int]()
+        for save in saves:
+            try:
+                with transaction.atomic(using):
+                    receipt = self.save_plan(
+                        save.learner_id, save.plan, expected=save.expected, origin=origin, actor=actor
+                    )
+            except ConflictError:
+                refused.append(save.learner_id)
+            else:
+                states[save.learner_id] = receipt.states
+        return BulkReceipt(states, refused)
+
     def lock(self, learner: Any, places: Iterable[Place]) -> None:
         """Within a transaction on ``using``: let nobody else save what is stored at these places until it ends.
 
@@ -219,9 +273,31 @@ class Store(AsyncCalls):
         if revision is not None and moment is None:
             return history.at_revision(_learner_id(learner), usage_key, revision)
         if moment is not None and revision is None:
-            state = history.at_moment(_learner_id(learner), usage_key, moment)
-            return state or State(Fields({}), moment, 0)
+            return history.at_moment(_learner_id(learner), usage_key, moment)
         raise TypeError("at() takes either a revision or a moment.")
+
+    def at_many(self, usage_key: UsageKey, asked: Asked) -> dict[int, Earlier]:
+        """The states of many learners at a block, by the learner's id: each as of a revision, or as of a moment.
+
+        ``asked`` maps learners' ids to revisions or moments (aware). A learner gets what ``at`` gives. What it
+        would raise is the learner's value instead: a history that was trimmed or is damaged is no other learner's
+        matter. A text in the history that is damaged is ``DamagedHistoryError`` here.
+
+        A thousand learners cost a query, one more for each further moment, one more where there are errors among
+        the answers; twice that with history on an alias of its own. It holds all of it in memory.
+        """
+        return History(home_for_history(self._using)).at_many(usage_key, asked)
+
+    def revisions_of_origin(
+        self, origin: str, usage_key: UsageKey, learners: Iterable[Any]
+    ) -> dict[int, list[int]]:
+        """The revisions at a block that were saved under an origin, by the learner's id, in order; a query, one
+        more for history on an alias of its own.
+
+        A learner without any is not in it.
+        """
+        learner_ids = sorted({_learner_id(learner) for learner in learners})
+        return History(home_for_history(self._using)).saved_as(origin, usage_key, learner_ids)
 
     def restore(
         self,

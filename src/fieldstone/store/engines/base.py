@@ -29,6 +29,9 @@ StateWrite = tuple[int, str | None, float | None, float | None]
 With neither fields nor a delta a row's fields are NULL: nobody has looked at the block yet. It reads as no fields.
 """
 
+LearnerStateWrite = tuple[int, int, str | None, float | None, float | None]
+"""The learner's id, and then a ``StateWrite``."""
+
 NO_CHANGE = "{}"
 """The delta in the history of a save that leaves the fields."""
 
@@ -60,6 +63,9 @@ class Engine(Interning, ABC):
     rows_listed: ClassVar[str] = "IN (VALUES {})"
     """The condition that some columns are one of the rows whose placeholders are put in."""
 
+    for_update: ClassVar[str] = " FOR UPDATE"
+    """What a query ends with that locks its rows."""
+
     whereabouts: ClassVar[str]
     """The statement that tells one database from every other, by whatever address it was reached; one row."""
 
@@ -85,6 +91,79 @@ class Engine(Interning, ABC):
         The merge happens on the server: nothing is read first, so writers of different fields never lose each
         other's work. Gives the merged rows in any order.
         """
+
+    @abstractmethod
+    def save_states_of_many(
+        self, cursor: CursorWrapper, write: Write, rows: Sequence[LearnerStateWrite]
+    ) -> list[tuple[Any, ...]]:
+        """``save_states`` of many learners, sorted by learner and usage: ``(learner id, *StateRow)`` in any order.
+
+        ``write`` names no learner. Within a transaction.
+        """
+
+    def read_states_of_many(
+        self, cursor: CursorWrapper, learner_ids: Sequence[int], usage_ids: Sequence[int]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of all these learners at all these usages, in any order, in one query: as ``scan_usage``."""
+        cursor.execute(
+            f"{self.select} student_id, {self._state_columns()} FROM {STATE}"
+            f" WHERE student_id {self.ids_listed} AND usage_id {self.ids_listed}",
+            [self.listed(learner_ids), self.listed(usage_ids)],
+        )
+        return list(cursor.fetchall())
+
+    def lock_states(
+        self, cursor: CursorWrapper, learner_ids: Sequence[int], usage_ids: Sequence[int]
+    ) -> list[tuple[int, int, int]]:
+        """Lock the same rows, in the order in which saves do: ``(learner id, usage id, revision)``."""
+        cursor.execute(
+            f"{self.select} student_id, usage_id, revision FROM {STATE}"
+            f" WHERE student_id {self.ids_listed} AND usage_id {self.ids_listed}"
+            f" ORDER BY student_id, usage_id{self.for_update}",
+            [self.listed(learner_ids), self.listed(usage_ids)],
+        )
+        return list(cursor.fetchall())
+
+    def count_states(
+        self, cursor: CursorWrapper, usage_ids: Sequence[int], learner_ids: Sequence[int] | None
+    ) -> dict[int, int]:
+        """How many states there are at each of these usages that has any; of these learners, or of all."""
+        condition, values = f"usage_id {self.ids_listed}", [self.listed(usage_ids)]
+        if learner_ids is not None:
+            condition, values = (
+                f"{condition} AND student_id {self.ids_listed}",
+                [*values, self.listed(learner_ids)],
+            )
+        cursor.execute(
+            f"{self.select} usage_id, count(*) FROM {STATE} WHERE {condition} GROUP BY usage_id", values
+        )
+        return dict(cursor.fetchall())
+
+    def learners_at(self, cursor: CursorWrapper, usage_id: int, after: int, until: int, limit: int) -> list[int]:
+        """The next learners with a row at a usage, by id, from the block-first index alone."""
+        cursor.execute(
+            f"SELECT student_id FROM {STATE} WHERE usage_id = %s AND student_id > %s AND student_id <= %s"
+            " ORDER BY usage_id, student_id LIMIT %s",
+            [usage_id, after, until, limit],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+    def learner_at(self, cursor: CursorWrapper, usage_id: int, position: int) -> int | None:
+        """The learner at a place, from 0, in the order of a usage's rows."""
+        cursor.execute(
+            f"SELECT student_id FROM {STATE} WHERE usage_id = %s ORDER BY usage_id, student_id LIMIT 1 OFFSET %s",
+            [usage_id, position],
+        )
+        row = cursor.fetchone()
+        return row and int(row[0])
+
+    def clear_grades_of_many(self, cursor: CursorWrapper, usage_id: int, learner_ids: Sequence[int]) -> None:
+        """Take the grades of these learners away at a usage whose rows are locked."""
+        cursor.execute(
+            f"UPDATE {STATE} SET grade = NULL, max_grade = NULL"
+            f" WHERE usage_id = %s AND student_id {self.ids_listed}",
+            [usage_id, self.listed(learner_ids)],
+        )
 
     def read_states(self, cursor: CursorWrapper, learner_id: int, usage_ids: Sequence[int]) -> list[StateRow]:
         """The rows of one learner at these usages, in any order, in one query."""
@@ -246,18 +325,29 @@ class Engine(Interning, ABC):
         Under its row locks, so the revisions are those of this very save. What it returned comes from here: joined
         with the states again it took SQLite four times as long.
         """
-        deltas = {usage_id: delta for usage_id, delta, *_ in rows}
+        of_learner = [(write.learner_id, *row) for row in rows]
+        self._keep_of_many(cursor, write, of_learner, [(write.learner_id, *row) for row in saved])
+
+    def _keep_of_many(
+        self,
+        cursor: CursorWrapper,
+        write: Write,
+        rows: Sequence[LearnerStateWrite],
+        saved: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """The same of many learners."""
+        deltas = {(learner_id, usage_id): delta for learner_id, usage_id, delta, *_ in rows}
         who = (write.actor_id, write.origin, self.token(write.token))
         cursor.executemany(
             f"INSERT INTO {HISTORY} (student_id, usage_id, revision, delta, snapshot, created, grade, max_grade,"
             " actor_id, origin, token) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
-                    *(write.learner_id, usage_id, revision, deltas[usage_id] or NO_CHANGE),
+                    *(learner_id, usage_id, revision, deltas[learner_id, usage_id] or NO_CHANGE),
                     fields if revision % SNAPSHOT_EVERY == 0 else None,
                     *(modified, grade, max_grade, *who),
                 )
-                for usage_id, fields, revision, modified, grade, max_grade, _ in saved
+                for learner_id, usage_id, fields, revision, modified, grade, max_grade, _ in saved
             ],
         )
 

@@ -20,7 +20,7 @@ from fieldstone.store.tables import HISTORY, LOWEST_ID
 RevisionKey = tuple[int, int, int]
 """(learner id, usage id, revision)"""
 
-_KEY = "student_id, usage_id, revision"
+KEY = "student_id, usage_id, revision"
 
 
 class HistoryRow(NamedTuple):
@@ -75,7 +75,7 @@ class HistoryTable:
         self._connection = connections[using]
         self._engine = engine_of(self._connection)
         moment = self._engine.time.format("created")
-        self._columns = f"{_KEY}, delta, snapshot, {moment}, grade, max_grade, actor_id, origin, token"
+        self._columns = f"{KEY}, delta, snapshot, {moment}, grade, max_grade, actor_id, origin, token"
 
     # Looking back
 
@@ -138,22 +138,22 @@ class HistoryTable:
         """The next rows by key."""
         return self._fetch(
             # The first condition is for MariaDB, which looks at no index for the second.
-            f"SELECT {_KEY} FROM {HISTORY} WHERE student_id >= %s AND ({_KEY}) > (%s, %s, %s)"
-            f" ORDER BY {_KEY} LIMIT %s",
+            f"SELECT {KEY} FROM {HISTORY} WHERE student_id >= %s AND ({KEY}) > (%s, %s, %s)"
+            f" ORDER BY {KEY} LIMIT %s",
             [after[0], *after, limit],
         )
 
     def keys_of(self, learner_id: int, limit: int) -> list[RevisionKey]:
         """The first rows of a learner by key."""
         return self._fetch(
-            f"SELECT {_KEY} FROM {HISTORY} WHERE student_id = %s ORDER BY {_KEY} LIMIT %s", [learner_id, limit]
+            f"SELECT {KEY} FROM {HISTORY} WHERE student_id = %s ORDER BY {KEY} LIMIT %s", [learner_id, limit]
         )
 
     def keys_of_rows(self, rows: Sequence[tuple[int, int]]) -> list[RevisionKey]:
         """All revisions of these (learner, usage)."""
         return self._fetch(
-            f"{self._engine.select} {_KEY} FROM {HISTORY}"
-            f" WHERE (student_id, usage_id) {self._engine.rows_listed.format(marks(rows))} ORDER BY {_KEY}",
+            f"{self._engine.select} {KEY} FROM {HISTORY}"
+            f" WHERE (student_id, usage_id) {self._engine.rows_listed.format(marks(rows))} ORDER BY {KEY}",
             [value for row in rows for value in row],
         )
 
@@ -161,12 +161,12 @@ class HistoryTable:
         self, keys: Sequence[RevisionKey], *, lock: bool = False, skip_locked: bool = False
     ) -> list[HistoryRow]:
         """Those of these rows, sorted by key, that are there; locked if asked to be, but for those that are."""
-        listed = f"({_KEY}) {self._engine.rows_listed.format(marks(keys))}"
+        listed = f"({KEY}) {self._engine.rows_listed.format(marks(keys))}"
         return self._rows(
             # The range is for PostgreSQL, which reads the whole of a table that it takes for small: one that was
             # empty when it was last analysed, and is being filled (543 rows a second moved, with the range 4,800).
             f"{self._engine.select} {self._columns} FROM {HISTORY}"
-            f" WHERE student_id >= %s AND student_id <= %s AND {listed} ORDER BY {_KEY}"
+            f" WHERE student_id >= %s AND student_id <= %s AND {listed} ORDER BY {KEY}"
             f" {self._for_update(skip_locked=skip_locked) if lock else ''}",
             [keys[0][0], keys[-1][0], *(value for key in keys for value in key)],
         )

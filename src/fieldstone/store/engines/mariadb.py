@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 
-from fieldstone.store.engines.base import Engine, StateRow, StateWrite, Write
+from fieldstone.store.engines.base import Engine, LearnerStateWrite, StateRow, StateWrite, Write
 from fieldstone.store.engines.interning import MetKey, NewUsage
 from fieldstone.store.engines.placeholders import marks
 from fieldstone.store.tables import CONTEXT, STATE, USAGE, FieldTable
@@ -50,6 +50,19 @@ class MariaDB(Engine):
         self._keep(cursor, write, rows, saved)
         return saved
 
+    def save_states_of_many(
+        self, cursor: CursorWrapper, write: Write, rows: Sequence[LearnerStateWrite]
+    ) -> list[tuple[Any, ...]]:
+        moment = self.moment(write.at)
+        written = [
+            (learner_id, usage_id, _with_emptied(delta), *grades, moment, moment, 1, "na")
+            for learner_id, usage_id, delta, *grades in rows
+        ]
+        cursor.execute(self._SAVE_OF_MANY.format(marks(written)), [value for row in written for value in row])
+        saved = list(cursor.fetchall())
+        self._keep_of_many(cursor, write, rows, saved)
+        return saved
+
     # JSON_MERGE_PATCH merges deeply, but every value is a string, so here it replaces whole values. Its nulls are
     # not to be trusted: see _with_emptied. VALUES(column) is what the row would have got had it been inserted.
     # Of a damaged state it makes NULL, and says nothing; the revision, set after it, refuses that.
@@ -65,6 +78,7 @@ class MariaDB(Engine):
         f" RETURNING usage_id, coalesce(fields, '{{{{}}}}'), revision, {time.format('modified')},"
         " grade, max_grade, done"
     )
+    _SAVE_OF_MANY = _SAVE.replace("RETURNING", "RETURNING student_id,")
 
     def _merge_fields(
         self,

@@ -53,12 +53,15 @@ class Part:
     context_id: int | None = None
     usage_id: int | None = None
     usage_ids: tuple[int, ...] | None = None  # in place of the context, on an alias that has no usages
+    learner_ids: tuple[int, ...] | None = None  # some hundred: of a thousand MariaDB makes a join
 
     def condition(self) -> tuple[str, list[int]]:
         """``" AND ..."`` with its parameters, for a statement over states or history."""
         of_context = f"usage_id IN (SELECT id FROM {USAGE} WHERE context_id = %s)"
-        among = (
-            "" if self.usage_ids is None else f" AND usage_id IN ({', '.join(map(str, self.usage_ids or [0]))})"
+        among = "".join(
+            f" AND {column} IN ({', '.join(map(str, ids or [0]))})"
+            for column, ids in (("usage_id", self.usage_ids), ("student_id", self.learner_ids))
+            if ids is not None
         )
         given = [
             (condition, value)
