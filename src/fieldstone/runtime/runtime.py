@@ -231,7 +231,7 @@ class CourseRuntime(ReadyClasses, BlockServices):
         finally:
             self._waiting = self._saving = None
         for event in events:
-            event.send_after_commit()
+            self.send(event)
 
     def publish(self, block: XBlock, event_type: str, event_data: dict[str, Any]) -> None:
         """A grade or a completion is saved; every event is sent as ``events.block_published`` when that is done.
@@ -249,9 +249,13 @@ class CourseRuntime(ReadyClasses, BlockServices):
             self._complete(usage_key, meant.completion)
         event = Event(usage_key, event_type, event_data, self.user)
         if self._waiting is None:
-            event.send_after_commit()
+            self.send(event)
         else:
             self._waiting.append(event)
+
+    def send(self, event: Event) -> None:
+        """Tell of what a block published, when what it belongs to is stored."""
+        event.send_after_commit()
 
     def _complete(self, usage_key: UsageKey, completion: float) -> None:
         if self.completions([usage_key]).get(usage_key) != completion:
