@@ -56,6 +56,22 @@ PG_STARTUP = b"\0\3\0\0user\0postgres\0database\0postgres\0\0"
 PG_TERMINATE = b"X\0\0\0\4"
 LOCALE = "C.UTF-8" if sys.platform == "linux" else "C"
 
+# Variables of RabbitMQ, which has no options: all that it reads and writes is in the data's folder.
+RABBITMQ_FOLDERS = (
+    "HOME={data} RABBITMQ_MNESIA_BASE={data} RABBITMQ_LOG_BASE={data} RABBITMQ_PID_FILE={data}/pid"
+    " RABBITMQ_LOGS=- RABBITMQ_LOG=warning"
+    " RABBITMQ_CONFIG_FILE={data}/rabbitmq RABBITMQ_ADVANCED_CONFIG_FILE={data}/advanced"
+    " RABBITMQ_CONF_ENV_FILE={data}/env RABBITMQ_ENABLED_PLUGINS_FILE={data}/plugins"
+)
+# No other node joins it: it needs no port for them, nor the daemon that tells it (epmd), which would stay behind.
+# Each minute it would have that started, by an Erlang of its own; so this is said to every Erlang.
+# With input allowed its script becomes the server, which has none all the same; else a shell would stand between.
+RABBITMQ_ALONE = (
+    "RABBITMQ_NODENAME=fieldstone@{host} RABBITMQ_USE_LONGNAME=true RABBITMQ_ALLOW_INPUT=true"
+    " RABBITMQ_SERVER_START_ARGS='-noinput -name fieldstone@{host} -erl_epmd_port {port}'"
+    " ERL_ZFLAGS='-dist_listen false -start_epmd false'"
+)
+
 NEEDS = {
     need.name: need
     for need in (
@@ -106,6 +122,18 @@ NEEDS = {
             command="{program} -l {host} -p {port} -U 0 -m 64",
             hello=b"version\r\n",
             answer=re.compile(rb"VERSION ([\d.]+)\r"),
+        ),
+        Need(
+            name="rabbitmq",
+            # Debian's own face of it leaves for /var/lib; what is behind that goes where it is told.
+            programs=("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
+            packages=("rabbitmq-server",),
+            user="rabbitmq",
+            url="amqp://guest:guest@{host}:{port}//",
+            command=f"env {RABBITMQ_FOLDERS} {RABBITMQ_ALONE}"
+            " RABBITMQ_NODE_IP_ADDRESS={host} RABBITMQ_NODE_PORT={port} {program}",
+            hello=b"AMQP\0\0\x09\x01",
+            answer=re.compile(rb"\x07versionS.{4}([\d.]+)", re.DOTALL),
         ),
         Need(
             name="pgbouncer",  # the tests start their own before PostgreSQL

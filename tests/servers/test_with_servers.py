@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -71,6 +72,11 @@ def test_memcached_gives_back_what_was_set() -> None:
     server = urlsplit("//" + address_of("memcached"))
     reply = exchange(server, b"set fieldstone 0 9 5\r\nstone\r\n", b"get fieldstone\r\n")
     assert reply == b"VALUE fieldstone 0 5\r\nstone\r\nEND\r\n"
+
+
+def test_rabbitmq_names_itself() -> None:
+    reply = exchange(urlsplit(address_of("rabbitmq")), b"AMQP\0\0\x09\x01")
+    assert b"RabbitMQ" in reply, reply
 
 
 @pytest.mark.browser
@@ -163,6 +169,28 @@ def test_the_server_is_up_during_the_command_and_gone_after_it(start, place, red
     assert exchange(urlsplit(url), b"PING\r\n") == b"+PONG\r\n"
     assert result(script)[0] == 0
     assert not is_open(url)
+    assert list(place.iterdir()) == []
+
+
+def ports_of(user: str) -> set[tuple[str, int]]:
+    """Addresses and ports that this user's processes wait for connections on, by Linux's tables."""
+    tables = [Path("/proc/net", name).read_text().splitlines() for name in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table]
+    waiting = [words[1] for words in lines if words[3] == "0A" and words[7] == str(pwd.getpwnam(user).pw_uid)]
+    return {(address, int(port, 16)) for address, _, port in (each.partition(":") for each in waiting)}
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="looks at the processes of another user")
+def test_rabbitmq_opens_one_port_on_loopback_and_leaves_nothing(start, place) -> None:
+    address_of("rabbitmq")  # it takes seconds to start: not in the run without servers
+    if not NEEDS["rabbitmq"].program:
+        pytest.skip("no rabbitmq-server: it is not installed; `make test` as root on Debian installs it")
+    before = ports_of("rabbitmq")
+    script = start(SHOW_AND_WAIT.replace("REDIS", "RABBITMQ"), only="rabbitmq")
+    url = script.stdout.readline().strip()
+    assert ports_of("rabbitmq") - before == {("0100007F", urlsplit(url).port)}
+    assert result(script)[0] == 0
+    assert ports_of("rabbitmq") <= before
     assert list(place.iterdir()) == []
 
 
