@@ -43,7 +43,7 @@ check: $(VENV)/dev.stamp    ## lint, types, layers, migrations
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python example/manage.py makemigrations --check --dry-run fieldstone_store fieldstone_kvs
+	@$(BIN)/python example/manage.py makemigrations --check --dry-run fieldstone_store fieldstone_kvs fieldstone_jobs
 
 bench: $(VENV)/dev.stamp    ## measure against bare drivers and clients
 	@$(BIN)/python scripts/mysql_driver.py

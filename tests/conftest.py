@@ -62,11 +62,12 @@ def learner(alias: str) -> int:
 STORE_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.kvs", "fieldstone.store"]
 
 
-def _on(aliases):
+def _on(aliases, apps=()):
     """Run a test on each alias, with real transactions; after it only that one and the store are emptied."""
     cases = [
         pytest.param(
-            alias, marks=pytest.mark.django_db(transaction=True, databases=[alias], available_apps=STORE_APPS)
+            alias,
+            marks=pytest.mark.django_db(transaction=True, databases=[alias], available_apps=[*STORE_APPS, *apps]),
         )
         for alias in aliases
     ]
@@ -74,5 +75,6 @@ def _on(aliases):
 
 
 each_engine = _on(ENGINES)
+jobs_on_each_engine = _on(ENGINES, ["fieldstone.jobs"])
 each_server = _on([alias for alias in ENGINES if alias != "prepared"])
 """For faults of the servers themselves: of PostgreSQL once."""

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "fieldstone.kvs",
     "fieldstone.store",
+    "fieldstone.jobs",
     "fieldstone.workbench",
     "problem_builder",  # the table of its long answers
     "xblocks_contrib.problem.capa",  # the templates of its problems
@@ -77,7 +78,10 @@ DATABASES = {
         },
     }
 }
-FIELDSTONE: dict[str, object] = {"COURSE": Path(__file__).resolve().parents[1] / "course"}
+FIELDSTONE: dict[str, object] = {
+    "COURSE": Path(__file__).resolve().parents[1] / "course",
+    "JOBS_FOLDER": VAR / "jobs",
+}
 
 LOGGING = {
     "version": 1,

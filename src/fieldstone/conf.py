@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ TYPES: dict[str, Any] = {  # for isinstance(); the system checks look at it
     "REGION_BACKENDS": dict,
     "KEY_MANGLING": bool,
     "LOCK_TIMEOUT": int | float,
+    "JOBS_OVERLAP": str,
+    "JOB_KINDS": list | tuple,
+    "JOB_LEASE_SECONDS": int | float,
+    "JOBS_FOLDER": str | Path | None,
     "KEYSTONE_BACKENDS": list | tuple,
     "KEYSTONE_CONFIG_PREFIX": str,
 }
@@ -148,6 +153,35 @@ def keystone_backends() -> Sequence[str]:
 def keystone_config_prefix() -> str:
     """``KEYSTONE_CONFIG_PREFIX``: of the options that the Keystone face gives to dogpile."""
     return str(_setting("KEYSTONE_CONFIG_PREFIX", "keystone.kvs"))
+
+
+def jobs_overlap() -> str:
+    """``JOBS_OVERLAP``: what a job does that is about states another is at: ``refuse``, or ``wait``."""
+    return str(_setting("JOBS_OVERLAP", "refuse"))
+
+
+def job_kinds() -> Sequence[str]:
+    """``JOB_KINDS``: dotted paths of the site's own kinds of jobs: subclasses of ``jobs.kinds.base.Kind``."""
+    return tuple(_setting("JOB_KINDS", ()))
+
+
+def job_lease_seconds() -> float:
+    """``JOB_LEASE_SECONDS``: a worker that wrote nothing for so long is taken for gone; 60 by default."""
+    return float(_setting("JOB_LEASE_SECONDS", 60))
+
+
+def has_jobs_folder() -> bool:
+    """Whether ``JOBS_FOLDER`` is set."""
+    return bool(_setting("JOBS_FOLDER", None))
+
+
+def jobs_folder() -> Path:
+    """``JOBS_FOLDER``: where jobs leave reports and exports; by default a folder of this user's in ``/tmp``.
+
+    Workers on several machines need one that they share.
+    """
+    folder = _setting("JOBS_FOLDER", None)
+    return Path(folder) if folder else Path(tempfile.gettempdir()) / f"fieldstone-jobs-{os.getuid()}"
 
 
 def signing_keys() -> list[bytes]:

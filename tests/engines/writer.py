@@ -29,7 +29,13 @@ JOIN_SECONDS = 120
 
 if not settings.configured:  # in the server of forks; the tests have their own
     settings.configure(
-        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.store"], USE_TZ=True
+        INSTALLED_APPS=[
+            "django.contrib.contenttypes",
+            "django.contrib.auth",
+            "fieldstone.store",
+            "fieldstone.jobs",
+        ],
+        USE_TZ=True,
     )
     django.setup()
     for name in ("sqlite3", "postgresql", "mysql"):

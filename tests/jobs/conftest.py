@@ -1,0 +1,3 @@
+from tests.runtime.courses import ids_forgotten
+
+__all__ = ["ids_forgotten"]
