@@ -7,6 +7,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -42,6 +43,23 @@ def authors_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
         return view(request, *args, **kwargs)
 
     return wrapper
+
+
+def jobs_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Only for those who may see what jobs do to everybody's state, where there are jobs at all."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not may_see_jobs(request):
+            raise PermissionDenied("Jobs are for staff: sign in as staff, or choose a learner with DEBUG on.")
+        return view(request, *args, **kwargs)
+
+    return wrapper
+
+
+def may_see_jobs(request: HttpRequest) -> bool:
+    """Whether there are jobs, and the author's views are open to who asks."""
+    return apps.is_installed("fieldstone.jobs") and may_preview(request)
 
 
 def may_preview(request: HttpRequest) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from django.apps import apps
 from django.http import HttpResponseBase
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from fieldstone.workbench import views, xqueue
 
@@ -21,7 +22,7 @@ def handlers(prefix: str, view: Callable[..., HttpResponseBase], name: str) -> l
     ]
 
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.outline, name="outline"),
     path("unit/<str:usage_key>/", views.unit, name="unit"),
     path("block/<str:usage_key>/<str:view_name>/", views.block, name="block"),
@@ -36,3 +37,6 @@ urlpatterns = [
     *handlers("xblock/signed/<str:signature>/", views.signed_handler, "signed_handlers"),
     path("xqueue/<str:proof>/<str:usage_key>/<int:user_id>/<str:dispatch>", xqueue.answer, name="xqueue"),
 ]
+
+if apps.is_installed("fieldstone.jobs"):  # whose models cannot even be imported where it is not
+    urlpatterns.append(path("jobs/", include("fieldstone.workbench.job_urls")))

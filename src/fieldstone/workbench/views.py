@@ -6,10 +6,9 @@ import mimetypes
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.exceptions import SuspiciousFileOperation
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,8 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from fieldstone import conf
-from fieldstone.errors import CourseError, NoSuchBlockError
+from fieldstone.errors import NoSuchBlockError
 from fieldstone.runtime.handlers import handle, key_in
 from fieldstone.runtime.resources import DisallowedFileError, open_resource
 from fieldstone.runtime.runtime import VIEWS
@@ -34,31 +32,14 @@ from fieldstone.workbench.courses import outline as course_outline
 from fieldstone.workbench.forms import NewLearnerForm, SwitchForm
 from fieldstone.workbench.gates import authors_only, limited_in_length, may_preview, switcher_only, viewer_of
 from fieldstone.workbench.security import block_content, block_page
-
-
-def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    try:
-        course = current_course()
-    except (CourseError, ImproperlyConfigured):
-        if template != "error.html":  # the page that reports it does without
-            raise
-        shown = {}
-    else:
-        shown = {"title": course.root.title, "key": str(course.key), "block_count": len(course.blocks)}
-    learner = request.user.get_username() if request.user.is_authenticated else None
-    return render(
-        request,
-        f"workbench/{template}",
-        {"course": shown, "learner": learner, "may_switch": conf.learner_switcher(), **context},
-        status=status,
-    )
+from fieldstone.workbench.shell import render_page
 
 
 @require_GET
 def outline(request: HttpRequest) -> HttpResponse:
     course = current_course()
     chapters = course_outline(course, request.user)
-    return _page(request, "outline.html", {"chapters": chapters, "problems": course.problems})
+    return render_page(request, "outline.html", {"chapters": chapters, "problems": course.problems})
 
 
 @require_GET
@@ -76,7 +57,7 @@ def unit(request: HttpRequest, usage_key: str) -> HttpResponse:
     except StateClaimedError:  # the session is an old copy, of a visitor who has become a learner
         end_visit(request.session)
         return redirect(request.path)
-    return _page(request, "unit.html", {**vars(page), "may_preview": may_preview(request)})
+    return render_page(request, "unit.html", {**vars(page), "may_preview": may_preview(request)})
 
 
 @authors_only
@@ -93,7 +74,7 @@ def block(request: HttpRequest, usage_key: str, view_name: str) -> HttpResponse:
         raise Http404(str(error)) from error
     viewer = viewer_of(request, Mode.PREVIEW)
     page = pages.block_page(course, found, around, viewer, view_name, _base_url(request))
-    return _page(request, "block.html", vars(page))
+    return render_page(request, "block.html", vars(page))
 
 
 @switcher_only
@@ -127,7 +108,7 @@ def learner_switch(request: HttpRequest) -> HttpResponse:
 
 def _learners_page(request: HttpRequest, form: NewLearnerForm, next_url: str, status: int = 200) -> HttpResponse:
     found = learner_service.all_learners(request)
-    return _page(request, "learners.html", {"learners": found, "form": form, "next": next_url}, status)
+    return render_page(request, "learners.html", {"learners": found, "form": form, "next": next_url}, status)
 
 
 def _next(request: HttpRequest) -> str:
@@ -219,7 +200,7 @@ def asset(request: HttpRequest, name: str) -> HttpResponseBase:
 
 def _error_page(request: HttpRequest, status: HTTPStatus, message: str) -> HttpResponse:
     context = {"status": int(status), "title": status.phrase, "message": message}
-    return _page(request, "error.html", context, status)
+    return render_page(request, "error.html", context, status)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
