@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import pkgutil
 import re
 import subprocess
@@ -108,7 +109,21 @@ def test_the_package_has_no_assert():
         assert not lines, f"{path}: {lines}"
 
 
+IMPORT_ALL = """
+import importlib, sys, traceback
+import fieldstone
+home = fieldstone.__path__[0] + "/"
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        ours = [at.filename for at in traceback.extract_tb(error.__traceback__) if at.filename.startswith(home)]
+        print(name, ours[-1].removeprefix(home))
+"""
+
+
 def test_importing_any_module_needs_neither_settings_nor_models():
+    """Those excepted that work with the rows of jobs: they ask for models, and for no setting."""
     import fieldstone
 
     modules = [
@@ -117,9 +132,43 @@ def test_importing_any_module_needs_neither_settings_nor_models():
         if not re.search(r"\.(models|migrations)(\.|$)", module.name)
     ]
     assert len(modules) > 30
-    code = f"import importlib\nfor name in {modules!r}:\n    importlib.import_module(name)"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    bare = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    command = [sys.executable, "-W", "ignore", "-c", IMPORT_ALL, *modules]
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+    refused = dict(line.split() for line in done.stdout.splitlines())
+    # Which pages there are hangs on which apps there are; only Django imports that module.
+    assert refused.pop("fieldstone.workbench.urls") == "workbench/urls.py"
+    assert set(refused.values()) == {"jobs/models.py"}
+    assert all(re.match(r"fieldstone\.(jobs\.|workbench\.job)", name) for name in refused), refused
+    # What a site imports before its apps are there, and what knows no job.
+    early = {"apps", "checks", "errors", "export", "outcomes", "signals"}
+    assert not refused.keys() & {f"fieldstone.jobs.{name}" for name in early}
+
+
+def test_what_works_with_the_rows_of_jobs_reads_no_setting_of_theirs_when_it_is_imported():
+    code = """
+import importlib, pkgutil
+from django.conf import settings
+
+class Settings(dict):
+    def get(self, name, default=None):
+        print(name)
+        return default
+
+apps = ["django.contrib.contenttypes", "django.contrib.auth", "fieldstone.store", "fieldstone.jobs"]
+settings.configure(INSTALLED_APPS=apps)
+import django, fieldstone.jobs
+django.setup()
+settings.FIELDSTONE = Settings()
+for module in pkgutil.walk_packages(fieldstone.jobs.__path__, "fieldstone.jobs."):
+    importlib.import_module(module.name)
+print("all")
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    *read, last = done.stdout.split()
+    assert last == "all", done.stderr
+    assert not [name for name in read if name.startswith("JOB")]
 
 
 def test_importing_the_store_pulls_in_no_extra():

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-
+from tests.docs.sites import listings, python, start_project
 from tests.docs.test_docs import ROOT
 
 PAGE = (ROOT / "docs/how-to/runtime.md").read_text()
-LISTING = re.compile(r"```(?:python|html)\n(?:#|<!--) ([\w./]+\.(?:py|html))(?: -->)?\n(.*?)```", re.S)
 COURSE = """\
 <course org="Org" course="Tea" url_name="2026">
   <chapter url_name="tea"><sequential url_name="kinds">
@@ -68,28 +63,8 @@ print([revision.origin for revision in Store().history(ada, tasted)])
 """
 
 
-def python(folder, *arguments):
-    """Run Python in the site's folder; what it printed."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(folder)}
-    command = [sys.executable, "-W", "ignore", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_the_site_of_the_page_works(tmp_path):
-    listings = dict(LISTING.findall(PAGE))
-    assert listings.keys() == {"mysite/settings.py", "mysite/urls.py", "unit.html"}
-    python(
-        tmp_path,
-        "-c",
-        "from django.core.management import execute_from_command_line as run;"
-        "run(['django-admin', 'startproject', 'mysite', '.'])",
-    )
-    with (tmp_path / "mysite/settings.py").open("a") as settings:
-        settings.write(listings["mysite/settings.py"])
-    (tmp_path / "mysite/urls.py").write_text(listings["mysite/urls.py"])
-    (tmp_path / "unit.html").write_text(listings["unit.html"])
-    (tmp_path / "course").mkdir()
-    (tmp_path / "course/course.xml").write_text(COURSE)
+    files = listings(PAGE)
+    assert files.keys() == {"mysite/settings.py", "mysite/urls.py", "unit.html"}
+    start_project(tmp_path, {**files, "course/course.xml": COURSE})
     assert "['handler:toggle_button', 'claim']" in python(tmp_path, "-c", TRY)
