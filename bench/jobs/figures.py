@@ -150,7 +150,7 @@ class _Measured:
     def _time_floor(self, key: UsageKey) -> float:
         self._prepared(key)
         usage_id = KeyTable(USAGE, "default").find([key_text(key)])[key_text(key)]
-        file = self._folder / f"floor-{next(self._numbers)}"
+        file = self._folder / f"{self._kind}-floor-{next(self._numbers)}"
         began = time.perf_counter()
         FLOORS[self._kind](self._floor, usage_id, self._ids, file)
         return time.perf_counter() - began
@@ -171,7 +171,7 @@ class _Measured:
         if self._kind == "override-score":
             return {"score": 1.0}
         if self._kind.startswith("export"):
-            return {"file": str(self._folder / f"export-{next(self._numbers)}.jsonl")}
+            return {"file": str(self._folder / f"{self._kind}-{next(self._numbers)}.jsonl")}
         return {}
 
     def _count(self, execute: Any, sql: str, *rest: Any) -> Any:
