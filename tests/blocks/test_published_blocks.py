@@ -20,7 +20,7 @@ from tests.browser.visitor import Visitor
 pytestmark = pytest.mark.browser
 SPEAKS_FOR_MANY = "xmodule_handler"
 """A handler whose suffix says what is asked of it."""
-SECONDS = 10
+SECONDS = 60
 
 
 @pytest.mark.parametrize("name", EXERCISES)
