@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.core import checks
 
 from fieldstone import conf
-from fieldstone.jobs.checks import check_deployed_jobs, check_jobs
+from fieldstone.jobs.checks import check_deployed_jobs, check_jobs, is_readable
 
 
 class JobsConfig(AppConfig):
@@ -12,7 +12,7 @@ class JobsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        if paths := conf.job_kinds():
+        if is_readable() and (paths := conf.job_kinds()):
             from fieldstone.jobs.kinds import register  # it imports XBlock, which takes its time
 
             for path in paths:

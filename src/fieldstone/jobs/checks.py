@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from fieldstone import conf
@@ -15,12 +16,12 @@ SHORTEST_LEASE = 1.0
 
 def check_jobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Whether the settings of jobs are ones that jobs understand."""
-    return list(_messages())
+    return list(_messages()) if is_readable() else []
 
 
 def check_deployed_jobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """What does for one's own machine, and hardly for a site: only for ``check --deploy``."""
-    if conf.has_jobs_folder():
+    if not is_readable() or conf.has_jobs_folder():
         return []
     return [
         Warning(
@@ -45,6 +46,11 @@ def _messages() -> Iterator[CheckMessage]:
             hint="60 is the default: so long after a worker has vanished another takes over what it was at.",
             id="fieldstone_jobs.E002",
         )
+
+
+def is_readable() -> bool:
+    """Settings that are no dict are the store's checks to tell."""
+    return isinstance(getattr(settings, "FIELDSTONE", {}), Mapping)
 
 
 def _lease_seconds() -> float | None:

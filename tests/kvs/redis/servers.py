@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +32,7 @@ class Node:
         if NEED.program is None:
             pytest.skip(f"needs redis-server: {NEED.remedy}")
         self.port = free_port()
-        self._folder = folder / str(self.port)
-        self._folder.mkdir(mode=0o700)
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{self.port}-", dir=folder))  # ports come again
         self._as_user = demotion(NEED.user)
         if self._as_user:
             os.chown(self._folder, self._as_user["user"], self._as_user["group"])
