@@ -34,11 +34,6 @@ class Exam:
     after: Path
     problems: tuple[Problem, ...]
 
-    @property
-    def unit(self) -> UsageKey:
-        """The first unit, of ten problems."""
-        return KEY.make_usage_key("vertical", "unit-0")
-
 
 def write_exam(folder: Path, problems: int, seed: int) -> Exam:
     """Write both versions in OLX; the same seed, the same course. A third of the problems had a mistake."""

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,6 @@ class Site:
     folder: Path
     lease_seconds: float = 60.0
     broker: str = ""
-
-    def of(self, database: Configuration) -> Site:
-        """The same on another database."""
-        return replace(self, database=database)
 
     def here(self) -> override_settings:
         """This process looks at the exam too, as long as it lasts."""
